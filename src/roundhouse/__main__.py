@@ -1,0 +1,63 @@
+"""`roundhouse`: picks the road. Standard library only, so that the process that stays behind as reaper stays small."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from roundhouse import __version__
+from roundhouse.process.reaper import guard
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C before anything has begun ends it without a traceback
+    asked = _parser().parse_args(argv)
+    config: Path = asked.config
+    return guard(lambda lifeline: _house(config, lifeline))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="roundhouse",
+        description="One MCP server that runs, calls and looks after all your other MCP servers.",
+        epilog='In your MCP client: {"command": "roundhouse", "args": ["serve", "--standalone", "--config", "FILE"]}',
+    )
+    parser.add_argument("--version", action="version", version=f"roundhouse {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    serve = commands.add_parser(
+        "serve",
+        help="serve an MCP client on stdin and stdout",
+        description="Serve one MCP client on stdin and stdout. Leaves, with every server, when the client does.",
+    )
+    serve.add_argument(
+        "--standalone",
+        action="store_true",
+        required=True,
+        help="keep everything in this process (the shared house comes with a later version)",
+    )
+    serve.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help='JSON as Claude Desktop has it: {"mcpServers": {"git": {"command": "uvx", "args": ["mcp-server-git"]}}}',
+    )
+    return parser
+
+
+def _house(config: Path, lifeline: int) -> int:
+    import logging
+
+    import anyio
+
+    from roundhouse.app import serve_standalone
+
+    logging.basicConfig(format="roundhouse: %(message)s", level=logging.INFO, stream=sys.stderr)
+    return anyio.run(serve_standalone, config, lifeline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Relays: a request of one peer, asked of another under an id of its own, answered with the bytes that come back.
+
+    client ── Connection ── Switch.call ── Instance.conversation ── Peer ── the server's stdin
+
+The same relay carries a client's calls down and a server's own requests (sampling, elicitation, roots) up. Parameters
+are taken apart only as far as names and tokens must change; everything else is the sender's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from roundhouse.errors import INVALID_PARAMS, BadMessage, NotFound, RoundhouseError
+from roundhouse.gateway.catalogue import Catalogue
+from roundhouse.gateway.names import SEPARATOR
+from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, encode, join, members, text
+from roundhouse.wire.peer import PERSON_LIMIT, Peer
+
+Translate = Callable[[RoundhouseError], bytes]
+ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
+CALL_TOOL = "call_tool"  # our tool that calls any other by name: for clients that froze their list
+
+
+class Server(Protocol):
+    """What the switch needs of an instance."""
+
+    @property
+    def call_timeout(self) -> float: ...
+    @property
+    def settled(self) -> bool: ...
+    @property
+    def usable(self) -> bool: ...
+    async def settle(self) -> None: ...
+    def conversation(self) -> Peer: ...
+    def unavailable(self, sent: str) -> RoundhouseError: ...
+
+
+class Relay:
+    """One request under way from `source` to `target`.
+
+    Args:
+        source_id: the id under which the source asked.
+        finished: called once, when it has been answered or will never be.
+    """
+
+    __slots__ = ("_cancelled", "_finished", "_source", "_source_id", "_target", "_target_id", "_token", "_translate")
+
+    def __init__(
+        self,
+        source: Peer,
+        source_id: Raws,
+        target: Peer,
+        translate: Translate,
+        finished: Callable[[], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._source_id = source_id
+        self._target = target
+        self._target_id = target.new_id()
+        self._token: Raws | None = None
+        self._translate = translate
+        self._cancelled = False
+        self._finished = finished
+
+    def send(self, method: str, params: Members | None, extras: Parts, timeout: float) -> None:
+        """Ask the target. Raises: what `Peer.request` raises; nothing is under way then."""
+        if params is not None and "_meta" in params:
+            params = self._with_own_token(params)
+        self._target.request(
+            method,
+            None if params is None else join(params),
+            self._answered,
+            timeout=timeout,
+            request_id=self._target_id,
+            progressed=self._progressed if self._token is not None else None,
+            extras=extras,
+        )
+        self._source.under_way(self._source_id, self._cancel)
+
+    def _with_own_token(self, params: Members) -> Members:
+        try:
+            meta = members(params["_meta"])
+        except Unreadable:  # null, or no object: not ours to judge
+            return params
+        self._token = meta.get("progressToken")
+        if self._token is None:
+            return params
+        return {**params, "_meta": b"".join(join({**meta, "progressToken": self._target_id}))}
+
+    def _answered(self, got: Members | RoundhouseError) -> None:
+        if not isinstance(got, RoundhouseError):
+            self._source.pass_on(self._source_id, got)
+        elif self._cancelled:  # who cancels expects no answer; one the target gives all the same is passed on above
+            self._source.forget(self._source_id)
+        else:
+            self._source.fail(self._source_id, self._translate(got))
+        if self._finished:
+            self._finished()
+
+    def _progressed(self, params: Members) -> None:
+        if self._token is not None:
+            self._source.notify("notifications/progress", join({**params, "progressToken": self._token}))
+
+    def _cancel(self, params: Members) -> None:
+        self._cancelled = True
+        if self._target.cancel(self._target_id, params):
+            self._source.forget(self._source_id)
+
+
+class Switch:
+    """Where calls go.
+
+    Args:
+        server: the instance with this name.
+        names: all servers there are, whether they have tools yet or not.
+        translate: a failure as a JSON-RPC error object.
+    """
+
+    def __init__(
+        self,
+        *,
+        server: Callable[[str], Server],
+        names: Callable[[], Iterable[str]],
+        translate: Translate,
+    ) -> None:
+        self.catalogue = Catalogue()
+        self._server = server
+        self._names = names
+        self._translate = translate
+
+    def call(
+        self, source: Peer, request_id: Raws, message: Members, params: Members, name: str, waited: float = 0.0
+    ) -> None:
+        """Relay a `tools/call` to the server that has this tool, or answer why not.
+
+        Args:
+            message: the whole request; members beyond the usual ones travel along.
+            params: its parameters, `name` among them.
+            waited: seconds of the call's time that are gone already.
+        """
+        route = self.catalogue.routes.get(name)
+        try:
+            if route is None:
+                raise self._unknown(name)
+            server = self._server(route.server)
+            relay = Relay(source, request_id, server.conversation(), self._translate)
+            relay.send("tools/call", {**params, "name": route.tool}, extras(message), server.call_timeout - waited)
+        except RoundhouseError as error:
+            source.fail(request_id, self._translate(error))
+
+    def ask_client(self, client: Peer, server: Peer, message: Members, method: str) -> None:
+        """Relay a server's own request to a client. Its calls' clocks stand still until the person has answered."""
+        request_id = message["id"]
+        try:
+            params = members(message["params"]) if "params" in message else None
+            relay = Relay(server, request_id, client, self._translate, lambda: server.wait_for_person(False))
+            relay.send(method, params, extras(message), PERSON_LIMIT)
+        except Unreadable as bad:
+            error = BadMessage(f"The parameters of {method} are no JSON object: {bad}.", number=INVALID_PARAMS)
+            server.fail(request_id, self._translate(error))
+        except RoundhouseError as error:
+            server.fail(request_id, self._translate(error))
+        else:
+            server.wait_for_person(True)
+
+    def awaited(self, name: str) -> Server | None:
+        """The server that would have a tool of this name, where it is still starting and may yet list it."""
+        server = None if name in self.catalogue.routes else self._server_before(name)
+        return server if server and not server.settled else None
+
+    def _unknown(self, name: str) -> RoundhouseError:
+        """Why a name leads nowhere: its server is down, or there is no such tool."""
+        server = self._server_before(name)
+        if server and not server.usable:
+            return server.unavailable("no")
+        known = list(self.catalogue.routes)
+        bare = [public for public in known if public.endswith(SEPARATOR + name)]
+        return NotFound("tool", name, bare or known, hint="tools/list and list_servers show what there is.")
+
+    def _server_before(self, name: str) -> Server | None:
+        """The server whose prefix a name has; a hint for messages and waiting, never a route."""
+        return next((self._server(server) for server in self._names() if name.startswith(server + SEPARATOR)), None)
+
+
+def extras(message: Members) -> list[Raws]:
+    """Members of an envelope that no version of the protocol names, each with its leading comma."""
+    if message.keys() <= ENVELOPE:
+        return []
+    return [piece for k, v in message.items() if k not in ENVELOPE for piece in (b"," + encode(k) + b":", v)]
+
+
+def unwrap(params: Members) -> tuple[str, Members]:
+    """The call that a call of `call_tool` stands for: the tool's name, and parameters that are otherwise the same.
+
+    Raises: `BadMessage` when the arguments do not say which tool.
+    """
+    try:
+        given = members(params.get("arguments", b"{}"))
+    except Unreadable:
+        given = {}
+    name = text(given.get("name"))
+    unknown = sorted(given.keys() - {"name", "arguments"})
+    if name is None or unknown:
+        what = f"it does not take {unknown[0]!r}" if unknown else "`name` is missing or no string"
+        raise BadMessage(
+            f'call_tool takes {{"name": "server__tool", "arguments": {{...}}}}; {what}.', number=INVALID_PARAMS
+        )
+    inner = {key: value for key, value in params.items() if key != "arguments"}
+    if "arguments" in given:
+        inner["arguments"] = given["arguments"]
+    return name, inner

@@ -1,0 +1,8 @@
+"""`python -m roundhouse.operations`: the text of operations.json, generated from the registry."""
+
+import json
+
+from roundhouse.operations.registry import OPERATIONS
+
+if __name__ == "__main__":
+    print(json.dumps([operation.definition() for operation in OPERATIONS.values()], indent=2))

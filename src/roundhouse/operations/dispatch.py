@@ -1,0 +1,66 @@
+"""From a call of one of our own tools to its handler and back. Loads pydantic with the first call, off the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from roundhouse.errors import INVALID_PARAMS, BadMessage
+from roundhouse.gateway.catalogue import Catalogue
+from roundhouse.supervise.supervisor import Supervisor
+from roundhouse.wire.envelope import Parts, Raws, elements, encode, members, text
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from roundhouse.operations.operation import Operation
+
+
+def definitions() -> dict[str, bytes]:
+    """The MCP definitions of our own tools, by name, without loading the operations."""
+    listed = elements(files("roundhouse.operations").joinpath("operations.json").read_bytes())
+    return {text(members(one)["name"]) or "": _compact(bytes(one)) for one in listed}
+
+
+async def dispatch(
+    supervisor: Supervisor, catalogue: Callable[[], Catalogue], name: str, arguments: Raws | None
+) -> Parts:
+    """Validate, call the handler, and put its output into a tool result.
+
+    Raises: `BadMessage` for arguments that do not fit, every problem named; what the handler raises.
+    """
+    operation = await anyio.to_thread.run_sync(_operation, name)
+    from pydantic import ValidationError
+
+    from roundhouse.operations.operation import Rooms
+
+    if operation.handler is None:
+        raise RuntimeError(f"{name} is relayed by the gateway")
+    try:
+        given = b"{}" if arguments in (None, b"null") else bytes(arguments)
+        asked = operation.input.model_validate_json(given)
+    except ValidationError as bad:
+        raise BadMessage(_explain(operation, bad), number=INVALID_PARAMS) from None
+    output = (await operation.handler(Rooms(supervisor, catalogue), asked)).model_dump_json().encode()
+    return [b'{"content":[{"type":"text","text":', encode(output.decode()), b'}],"structuredContent":', output, b"}"]
+
+
+def _operation(name: str) -> Operation[Any, Any]:
+    from roundhouse.operations.registry import OPERATIONS
+
+    return OPERATIONS[name]
+
+
+def _explain(operation: Operation[Any, Any], bad: ValidationError) -> str:
+    problems = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in bad.errors()]
+    takes = ", ".join(operation.input.model_fields) or "no arguments"
+    return f"The arguments of {operation.name} do not fit: {'; '.join(problems)}. It takes: {takes}."
+
+
+def _compact(definition: bytes) -> bytes:
+    import json
+
+    return json.dumps(json.loads(definition), separators=(",", ":"), ensure_ascii=False).encode()

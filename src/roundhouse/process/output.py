@@ -1,0 +1,86 @@
+"""What a server says on stderr: the last mebibyte of it, in lines, clean enough to show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import deque
+
+RING = 1024 * 1024  # bytes kept per server
+READ_SIZE = 64 * 1024
+LONGEST_LINE = 4096  # bytes; a longer one is cut into several, so that one endless line cannot hide the rest
+LINE_OVERHEAD = 50  # bytes a kept line costs besides its text, so that a flood of empty lines is bounded too
+LAST_LINES = 5  # shown with every error
+
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+
+
+class StderrRing:
+    """Reads a child's stderr for as long as anybody writes to it, over all the lives of one server."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        self._part = b""
+        self._fds: set[int] = set()
+
+    def follow(self, fd: int) -> None:
+        """Own and read this descriptor until its end. Needs the running event loop."""
+        os.set_blocking(fd, False)
+        self._fds.add(fd)
+        asyncio.get_running_loop().add_reader(fd, self._read, fd)
+
+    def release(self, fd: int) -> None:
+        """Take what is there, then stop reading: whoever still holds the other end has no reader any more."""
+        while fd in self._fds and self._read(fd):
+            pass
+        self._close(fd)
+
+    def last(self, count: int = LAST_LINES) -> list[str]:
+        """The last lines, oldest first, without escape sequences and invisible characters."""
+        for fd in tuple(self._fds):
+            self._read(fd)  # what a process wrote just before it went may not have been read yet
+        lines = [*self._lines, self._part] if self._part else list(self._lines)
+        shown = (clean(line.decode(errors="replace")).rstrip() for line in lines[-count - 20 :])
+        return [line for line in shown if line][-count:]
+
+    def _read(self, fd: int) -> bool:
+        try:
+            data = os.read(fd, READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._close(fd)
+            return False
+        *lines, self._part = (self._part + data).split(b"\n")
+        for line in lines:
+            self._keep(line)
+        while len(self._part) > LONGEST_LINE:
+            self._keep(self._part[:LONGEST_LINE])
+            self._part = self._part[LONGEST_LINE:]
+        return True
+
+    def _keep(self, line: bytes) -> None:
+        for start in range(0, max(len(line), 1), LONGEST_LINE):
+            piece = line[start : start + LONGEST_LINE]
+            self._lines.append(piece)
+            self._size += len(piece) + LINE_OVERHEAD
+        while self._size > RING:
+            self._size -= len(self._lines.popleft()) + LINE_OVERHEAD
+
+    def _close(self, fd: int) -> None:
+        if fd in self._fds:
+            self._fds.discard(fd)
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+
+
+def clean(text: str) -> str:
+    """Text of a stranger, fit for a log or an error: no terminal commands, no direction tricks, no invisible tags."""
+    return _UNSHOWABLE.sub("", _TERMINAL.sub("", text))

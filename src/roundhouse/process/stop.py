@@ -1,0 +1,73 @@
+"""The stop ladder: close stdin, then SIGTERM, then SIGKILL, then whatever else the process has left anywhere.
+
+Polite servers leave on end-of-file; others get a bounded time. Afterwards nothing that carries this life's mark, or
+sits in its session, is alive: not a grandchild, not a daemon that took a session of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from roundhouse.process.spawn import Child
+from roundhouse.process.table import Process, descendants, kill, mark_of, session_of
+
+STILL = 0.02  # seconds between two looks at stragglers
+KILLED = 2.0  # seconds after SIGKILL; only a process stuck in the kernel outlasts them
+
+
+@dataclass(frozen=True, slots=True)
+class Graces:
+    """Seconds each rung of the ladder waits."""
+
+    stdin: float
+    term: float
+    stragglers: float  # for what the process left behind, after it has gone itself
+
+
+ONE = Graces(stdin=2.0, term=2.0, stragglers=0.5)  # a single server: it may have something to finish
+ALL = Graces(stdin=1.0, term=1.0, stragglers=0.3)  # the house leaves: the client waits two seconds, then signals us
+AT_ONCE = Graces(stdin=0.0, term=0.0, stragglers=0.0)  # somebody insists
+
+
+async def stop(child: Child, close_stdin: Callable[[], None], graces: Graces) -> None:
+    """Walk the ladder until the process and everything it started has gone. Bounded; call it shielded."""
+    close_stdin()
+    if not await _exits(child, graces.stdin):
+        child.signal_group(signal.SIGTERM)
+        if not await _exits(child, graces.term):
+            child.signal_group(signal.SIGKILL)
+            await _exits(child, KILLED)
+    await _end_stragglers(child, graces.stragglers)
+
+
+async def _exits(child: Child, within: float) -> bool:
+    with anyio.move_on_after(within):
+        await child.exited.wait()
+    return child.exited.is_set()
+
+
+async def _end_stragglers(child: Child, grace: float) -> None:
+    left = stragglers(child)
+    kill(left, signal.SIGTERM)
+    with anyio.move_on_after(grace):
+        while left:
+            await anyio.sleep(STILL)
+            left = stragglers(child)
+    with anyio.move_on_after(KILLED):
+        while left := stragglers(child):
+            kill(left, signal.SIGKILL)
+            await anyio.sleep(STILL)
+
+
+def stragglers(child: Child) -> list[Process]:
+    """What is left of a life below us, besides its first process."""
+    return [
+        process
+        for process in descendants(os.getpid())
+        if process.pid != child.pid and (session_of(process) == child.pid or mark_of(process) == child.mark)
+    ]

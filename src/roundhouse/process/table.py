@@ -1,0 +1,125 @@
+"""The processes there are, read from /proc: who descends from whom, who carries our mark, and killing just them.
+
+A process is a pid *and* its start time, so that a pid used again is never taken for its predecessor. Where there is no
+/proc (macOS) nothing is found, and stopping relies on process groups alone. Standard library only: the reaper uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+MARK = (
+    "ROUNDHOUSE_LIFE"  # environment variable of every process we start: "house pid:house start time:number of the life"
+)
+
+
+class Process(NamedTuple):
+    pid: int
+    started: int  # clock ticks since boot
+
+
+def identify(pid: int) -> Process | None:
+    """The process that has this pid now, or None."""
+    fields = _stat(pid)
+    return Process(pid, int(fields[19])) if fields else None
+
+
+def alive(process: Process) -> bool:
+    """Whether it still runs; a zombie does not."""
+    fields = _stat(process.pid)
+    return bool(fields) and int(fields[19]) == process.started and fields[0] not in ("Z", "X")
+
+
+def session_of(process: Process) -> int:
+    """The session it is in, 0 when it has gone."""
+    fields = _stat(process.pid)
+    return int(fields[3]) if fields else 0
+
+
+def descendants(of: int) -> list[Process]:
+    """All living processes below this pid, nearest first, zombies left out."""
+    below: dict[int, list[Process]] = {}
+    for pid in _pids():
+        fields = _stat(pid)
+        if fields and fields[0] not in ("Z", "X"):
+            below.setdefault(int(fields[1]), []).append(Process(pid, int(fields[19])))
+    found: list[Process] = []
+    ahead = list(below.get(of, ()))
+    while ahead:
+        process = ahead.pop(0)
+        found.append(process)
+        ahead += below.get(process.pid, ())
+    return found
+
+
+def mark_of(process: Process) -> str | None:
+    """The mark in its environment, if it carries one and we may look."""
+    try:
+        with open(f"/proc/{process.pid}/environ", "rb") as environ:
+            variables = environ.read().split(b"\0")
+    except OSError:
+        return None
+    lead = f"{MARK}=".encode()
+    return next((v[len(lead) :].decode(errors="replace") for v in variables if v.startswith(lead)), None)
+
+
+def left_behind() -> list[Process]:
+    """Processes that carry the mark of a house that no longer lives."""
+    found = []
+    for pid in _pids():
+        process = identify(pid)
+        mark = mark_of(process) if process else None
+        if process and mark and not _house_lives(mark):
+            found.append(process)
+    return found
+
+
+def kill(processes: Iterable[Process], number: signal.Signals) -> None:
+    """Send a signal to exactly these, and to nothing that took over one of their pids."""
+    for process in processes:
+        try:
+            handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+        except OSError:
+            continue
+        try:
+            if alive(process):  # looked at only after the handle is held: from here on it means this process
+                if handle is None:
+                    os.kill(process.pid, number)
+                else:
+                    signal.pidfd_send_signal(handle, number)
+        except OSError:
+            pass
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
+def _house_lives(mark: str) -> bool:
+    pid, _, rest = mark.partition(":")
+    started, _, _ = rest.partition(":")
+    if not (pid.isdigit() and started.isdigit()):
+        return True  # not our kind of mark: none of our business
+    return alive(Process(int(pid), int(started)))
+
+
+def _pids() -> Iterator[int]:
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit():
+            yield int(name)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (field 3 of proc(5)), empty when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            line = stat.read()
+    except OSError:
+        return []
+    return line[line.rindex(b")") + 2 :].decode().split()

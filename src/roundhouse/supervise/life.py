@@ -1,0 +1,152 @@
+"""One process of a server: from its start to the end of everything it started, with one conversation over its pipes.
+
+Whatever ends it (exit, a closed pipe, a line without end) is seen at once and named: `over` is set, `cause` says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import anyio
+
+from roundhouse.errors import BadAnswer, CommandNotFound, RoundhouseError
+from roundhouse.model.servers import ServerSpec
+from roundhouse.process.output import StderrRing
+from roundhouse.process.spawn import Child, Children, environment, resolve
+from roundhouse.process.stop import Graces, stop
+from roundhouse.supervise.listing import Listing, list_tools, shown
+from roundhouse.wire.envelope import Members, Unreadable, members
+from roundhouse.wire.eras import Profile, opening
+from roundhouse.wire.framing import Frame, Overlong
+from roundhouse.wire.peer import Peer
+from roundhouse.wire.stdio import PipeReader, PipeWriter, Turn
+
+LAST_WORDS = 0.2  # seconds for the exit code to arrive once a pipe has closed
+
+
+class Refused(RoundhouseError):
+    """It cannot be started as it is configured; trying again would change nothing."""
+
+    code = "RH_START_REFUSED"
+
+
+class Life:
+    """One process. Making it starts it; whoever makes it awaits `close`.
+
+    Args:
+        peer: the conversation it is to have; not used before.
+
+    Raises: `Refused`.
+    """
+
+    def __init__(
+        self,
+        spec: ServerSpec,
+        peer: Peer,
+        *,
+        children: Children,
+        turn: Turn,
+        stderr: StderrRing,
+    ) -> None:
+        self.over = anyio.Event()
+        self.cause = ""  # why it is over
+        self.capabilities: Members = {}
+        self._spec = spec
+        self._peer = peer
+        self._stderr = stderr
+        self._opening: anyio.CancelScope | None = None
+        self._child = _spawn(spec, children)
+        self._child.when_exited = self._conclude
+        stderr.follow(self._child.stderr)
+        self._reader = PipeReader(
+            self._child.stdout, turn, received=self._receive, ended=lambda: self.lose("it closed its stdout")
+        )
+        self._writer = PipeWriter(self._child.stdin, turn, broken=lambda: self.lose("it closed its stdin"))
+        peer.connect(self._writer)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    async def open(self, profile: Profile, within: float) -> Listing:
+        """Handshake and lists.
+
+        Args:
+            within: seconds for all of it.
+
+        Raises: `RoundhouseError` with the reason when it comes to nothing.
+        """
+        step = "initialize"
+        with anyio.move_on_after(within) as self._opening:
+            self._greet(await self._peer.ask("initialize", opening(profile), timeout=2 * within, early=True))
+            step = "tools/list"
+            return await list_tools(self._peer, self.capabilities, early=True)
+        printed = self._peer.last_rubbish
+        note = f"; it printed {printed!r} to stdout, where only messages may go" if printed else ""
+        raise BadAnswer(self.cause or f"it did not answer {step} within {within:g} s{note}", server=self._spec.name)
+
+    def lose(self, because: str) -> None:
+        """It is of no use any more. Waits a moment for the exit code, which makes a better cause."""
+        self.cause = self.cause or because
+        asyncio.get_running_loop().call_later(LAST_WORDS, self._conclude)
+
+    async def close(self, graces: Graces) -> None:
+        """End the process and everything it started. Bounded; call it shielded."""
+        await stop(self._child, self._writer.close, graces)
+        self._reader.close()
+        self._stderr.release(self._child.stderr)
+
+    def kill(self) -> None:
+        """Skip the polite part of a `close` under way."""
+        self._child.signal_group(signal.SIGKILL)
+
+    def _greet(self, answer: Members) -> None:
+        if "error" in answer:
+            raise BadAnswer(f"it refused initialize with {shown(answer['error'])}", server=self._spec.name)
+        try:
+            self.capabilities = members(members(answer["result"]).get("capabilities", b"{}"))
+        except Unreadable as bad:
+            raise BadAnswer(f"its answer to initialize cannot be used: {bad}", server=self._spec.name) from None
+        self._peer.notify("notifications/initialized")
+
+    def _receive(self, frame: Frame) -> None:
+        self._peer.receive(frame)
+        if isinstance(frame, Overlong) and frame.endless:
+            self.lose("it sent a line without end")
+
+    def _conclude(self) -> None:
+        if self.over.is_set():
+            return
+        self._reader.drain()  # answers it wrote before it went
+        code = self._child.returncode
+        if code is not None:
+            self.cause = _how_it_ended(code)
+        self.over.set()
+        if self._opening:
+            self._opening.cancel()
+
+
+def _spawn(spec: ServerSpec, children: Children) -> Child:
+    if spec.problems:
+        raise Refused(" ".join(spec.problems))
+    env = environment(spec.env)
+    cwd = os.path.expanduser(spec.cwd) if spec.cwd else None
+    if cwd and not os.path.isdir(cwd):
+        raise Refused(f"its `cwd` {cwd!r} is no directory. Create it, or correct the configuration.")
+    try:
+        return children.spawn([resolve(spec.command, env, cwd), *spec.args], env, cwd)
+    except CommandNotFound as missing:
+        raise Refused(str(missing)) from None
+    except (OSError, ValueError) as bad:
+        raise Refused(f"it cannot be started: {bad}. Check `command`, `args`, `env` and `cwd`.") from None
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"it exited with code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"

@@ -1,0 +1,81 @@
+"""What a server offers, asked for page by page and bounded: an endless list must not become an endless start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Raw
+
+from roundhouse.errors import BadAnswer
+from roundhouse.process.output import clean
+from roundhouse.wire.envelope import Members, Raws, Unreadable, elements, join, members
+from roundhouse.wire.peer import Peer
+
+MAX_PAGES = 100
+MAX_TOOLS = 2_000
+MAX_BYTES = 8 * 1024 * 1024  # of tool definitions from one server
+PAGE_TIMEOUT = 30.0  # seconds for one page
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Tool definitions as the server wrote them, and what of its list was left out."""
+
+    tools: tuple[Raw, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+async def list_tools(peer: Peer, capabilities: Members, *, early: bool = False) -> Listing:
+    """All tools of a server, or as many as are reasonable.
+
+    Args:
+        early: asked before the conversation is open to calls.
+
+    Raises: `BadAnswer`, and what `Peer.ask` raises.
+    """
+    if "tools" not in capabilities:
+        return Listing()
+    tools: list[Raw] = []
+    size = 0
+    cursor: Raws | None = None
+    for _ in range(MAX_PAGES):
+        result = await _page(peer, cursor, early)
+        try:
+            page = elements(result["tools"])
+        except (KeyError, Unreadable):
+            raise _unusable(peer, "it has no list of tools") from None
+        for tool in page:
+            size += len(tool)
+            if len(tools) >= MAX_TOOLS or size > MAX_BYTES:
+                return _cut(tools, f"more than {MAX_TOOLS:,} tools or {MAX_BYTES // 2**20} MiB of them")
+            tools.append(tool)
+        cursor = result.get("nextCursor")
+        if cursor is None or bytes(cursor) == b"null":
+            return Listing(tuple(tools))
+    return _cut(tools, f"more than {MAX_PAGES} pages")
+
+
+async def _page(peer: Peer, cursor: Raws | None, early: bool) -> Members:
+    params = join({"cursor": cursor}) if cursor is not None else [b"{}"]
+    answer = await peer.ask("tools/list", params, timeout=PAGE_TIMEOUT, early=early)
+    if "error" in answer:
+        raise _unusable(peer, f"it is the error {shown(answer['error'])}")
+    try:
+        return members(answer["result"])
+    except Unreadable as bad:
+        raise _unusable(peer, str(bad)) from None
+
+
+def shown(value: Raws) -> str:
+    """The beginning of a server's JSON, fit for a message."""
+    return clean(bytes(value)[:300].decode(errors="replace"))
+
+
+def _cut(tools: list[Raw], because: str) -> Listing:
+    return Listing(tuple(tools), (f"its list of tools was cut after {len(tools):,}: {because}",))
+
+
+def _unusable(peer: Peer, because: str) -> BadAnswer:
+    return BadAnswer(
+        f"The answer of {peer.name!r} to tools/list cannot be used: {because}.", server=peer.name, sent="yes"
+    )

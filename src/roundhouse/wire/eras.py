@@ -1,0 +1,55 @@
+"""Which protocol is spoken: the versions there are, and how a conversation in each era is opened.
+
+Today the handshake era (`initialize`, 2024-11-05 to 2025-11-25) in both directions. The stateless era (2026-07-28)
+enters here: a second way to open a conversation, and the splicing of its envelope into requests and results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Raw
+
+from roundhouse import __version__
+from roundhouse.wire.envelope import Members, Parts, Unreadable, encode, join, members, text
+
+HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+LATEST_HANDSHAKE = HANDSHAKE_VERSIONS[-1]
+
+# Capabilities whose messages we do not carry yet: a server that saw them would use them and be left without an answer.
+NOT_CARRIED = ("tasks",)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a client can do, as far as servers may see it: they list and offer different things to different clients."""
+
+    version: str
+    capabilities: bytes  # a JSON object, as the client wrote its members
+
+
+def read_profile(params: Members) -> Profile:
+    """The profile in the parameters of a client's `initialize`. What makes no sense counts as not said."""
+    try:
+        capabilities = members(params.get("capabilities", b"{}"))
+    except Unreadable:
+        capabilities = {}
+    carried = {name: value for name, value in capabilities.items() if name not in NOT_CARRIED}
+    return Profile(negotiate(text(params.get("protocolVersion"))), b"".join(join(carried)))
+
+
+def negotiate(asked: str | None) -> str:
+    """The version to answer `initialize` with: the one asked for if we know it, else our latest (MCP, lifecycle)."""
+    return asked if asked in HANDSHAKE_VERSIONS else LATEST_HANDSHAKE
+
+
+def opening(profile: Profile) -> Parts:
+    """The parameters of the `initialize` we send to a server on behalf of a client with this profile."""
+    ours = encode({"name": "roundhouse", "title": "Roundhouse", "version": __version__})
+    return join(
+        {
+            "protocolVersion": encode(profile.version),
+            "capabilities": Raw(profile.capabilities),
+            "clientInfo": ours,
+        }
+    )

@@ -1,0 +1,479 @@
+"""One JSON-RPC conversation over frames: what was asked, until when, and who waits for the answer.
+
+A peer lives as long as one connection. It gives its requests ids of its own, matches answers to them once, ends each at
+its one absolute deadline, and hands everything else to its owner. It never decodes a payload. Requests made before
+`open` are held, deadlines running, and leave in order when the conversation opens: the calls that arrive while a server
+is still starting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Raw
+
+from roundhouse.errors import BadAnswer, CallTimeout, RoundhouseError, ServerBusy, TooLarge
+from roundhouse.wire.envelope import (
+    Members,
+    Parts,
+    Raws,
+    Unreadable,
+    encode,
+    find_id,
+    join,
+    members,
+    open_envelope,
+)
+from roundhouse.wire.framing import TAIL, Frame, Overlong
+
+logger = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 32 * 1024 * 1024  # bytes waiting for a peer that does not read: four of the largest messages
+NOTIFICATION_BURST = 10_000  # notifications taken at once; a chatty tool's progress passes, a flood does not
+NOTIFICATION_RATE = 2_000.0  # per second after that
+PERSON_LIMIT = 3600.0  # seconds a call's clock may stand still while its server waits for a person
+SHOWN = 120  # bytes of an unreadable line shown to whoever has to mend it
+SMALL = 16 * 1024  # bytes; below this, copying a message together is cheaper than keeping its pieces apart
+LOG_EVERY = 10.0  # seconds between two log lines about the same peer's rubbish
+
+Answered = Callable[[Members | RoundhouseError], None]
+Progressed = Callable[[Members], None]
+Cancel = Callable[[Members], None]
+
+
+class Writer(Protocol):
+    """What a peer writes to: a `PipeWriter` here, an HTTP stream later."""
+
+    @property
+    def queued(self) -> int: ...
+    def write(self, parts: Parts, size: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request of ours without an answer yet."""
+
+    method: str
+    answered: Answered
+    deadline: float
+    timeout: float  # seconds, as it was given, for the message
+    progressed: Progressed | None
+    held: list[Raws] | None  # the message, while the conversation is not open
+
+
+class Peer:
+    """The other side of one connection.
+
+    Args:
+        name: who it is, for messages to people: a server's name, or "the client".
+        received: a request or notification the other side made; `members["id"]` tells which.
+        troubled: a request of ours came to nothing (unreadable, overlong, out of time). `troubles` counts how many did
+            in a row.
+        rubbish: a frame that is no message and answers nothing of ours.
+        counts: where to count messages that were of no use.
+        prefix: put before the number in our ids, which are then strings. Empty: plain numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        received: Callable[[Members], None],
+        troubled: Callable[[RoundhouseError], None],
+        rubbish: Callable[[Unreadable | TooLarge, Raws], None],
+        prefix: str = "",
+        counts: Counter[str] | None = None,
+    ) -> None:
+        self.name = name
+        self.counts = Counter[str]() if counts is None else counts
+        self.last_rubbish = ""
+        self.troubles = 0
+        self._received = received
+        self._troubled = troubled
+        self._rubbish = rubbish
+        self._lead, self._trail = (f'"{prefix}'.encode(), b'"') if prefix else (b"", b"")
+        self._loop = asyncio.get_running_loop()
+        self._writer: Writer | None = None
+        self._opened = False
+        self._closed: RoundhouseError | None = None
+        self._last = 0
+        self._pending: dict[bytes, Pending] = {}  # ours, by id
+        self._incoming: dict[bytes, Cancel] = {}  # theirs, by id
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
+        self._waiting_since: float | None = None  # a person is being asked; calls' clocks stand still
+        self._waits = 0
+        self._notes = {b'"notifications/progress"': self._progress, b'"notifications/cancelled"': self._cancelled}
+        self._allowance = float(NOTIFICATION_BURST)
+        self._allowance_at = self._loop.time()
+        self._logged_at = -math.inf
+
+    # -- the conversation
+
+    def connect(self, writer: Writer) -> None:
+        """Give it something to write to. Only requests marked `early` leave before `open`."""
+        self._writer = writer
+
+    def open(self) -> None:
+        """Send what was held, in order, and from now on everything at once."""
+        self._opened = True
+        for pending in self._pending.values():
+            if pending.held is not None:
+                self._write(pending.held)
+                pending.held = None
+
+    def close(self, because: Callable[[str], RoundhouseError]) -> None:
+        """End every request still pending with `because(sent)`: "no" for what was held, "unknown" for what had left.
+
+        What the other side had asked is cancelled: nobody is left to hear the answer.
+        """
+        self._closed = self._closed or because("no")
+        pending, self._pending = self._pending, {}
+        incoming, self._incoming = self._incoming, {}
+        if self._alarm:
+            self._alarm.cancel()
+        for one in pending.values():
+            one.answered(because("unknown" if one.held is None else "no"))
+        for cancel in incoming.values():
+            cancel({"reason": Raw(encode(f"{self.name} is gone"))})
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of the other side that have no answer yet."""
+        return len(self._incoming)
+
+    # -- what we ask
+
+    def new_id(self) -> bytes:
+        """An id for the next request, as it will stand in the message and as its progress token."""
+        self._last += 1
+        return b"%b%d%b" % (self._lead, self._last, self._trail)
+
+    def request(
+        self,
+        method: str,
+        params: Parts | None,
+        answered: Answered,
+        *,
+        timeout: float,
+        request_id: bytes | None = None,
+        progressed: Progressed | None = None,
+        extras: Parts = (),
+        early: bool = False,
+    ) -> None:
+        """Send a request; `answered` is called exactly once, with the answer's members or with why there is none.
+
+        Args:
+            params: the JSON of its parameters, in pieces, or None for none.
+            timeout: seconds from now until it is given up and cancelled.
+            request_id: from `new_id`, where the caller has to know it.
+            progressed: takes the parameters of progress notifications that name this request's id as token.
+            extras: further members of the envelope, each with its leading comma.
+            early: part of the opening: does not wait for `open`.
+
+        Raises: `ServerBusy` when too much is waiting to be read; whatever the conversation was closed with.
+        """
+        if self._closed:
+            raise self._closed
+        request_id = request_id or self.new_id()
+        message: list[Raws] = [b'{"jsonrpc":"2.0","id":%b,"method":%b' % (request_id, encode(method))]
+        if params is not None:
+            message.append(b',"params":')
+            message += params
+        message += extras
+        message.append(b"}\n")
+        deadline = self._loop.time() + timeout
+        hold = not (self._opened or early)
+        if not hold:
+            self._write(message)
+        self._pending[request_id] = Pending(method, answered, deadline, timeout, progressed, message if hold else None)
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline)
+
+    async def ask(self, method: str, params: Parts | None, *, timeout: float, early: bool = False) -> Members:
+        """`request`, awaited. Returns the answer's members, an `error` among them. Raises: why there is none."""
+        answer: asyncio.Future[Members] = self._loop.create_future()
+
+        def answered(got: Members | RoundhouseError) -> None:
+            if answer.done():
+                return
+            if isinstance(got, RoundhouseError):
+                answer.set_exception(got)
+            else:
+                answer.set_result(got)
+
+        self.request(method, params, answered, timeout=timeout, early=early)
+        return await answer
+
+    def notify(self, method: str, params: Parts | None = None, extras: Parts = ()) -> None:
+        """Send a notification. Dropped when there is nobody to send it to any more."""
+        message: list[Raws] = [b'{"jsonrpc":"2.0","method":%b' % encode(method)]
+        if params is not None:
+            message.append(b',"params":')
+            message += params
+        message += extras
+        message.append(b"}\n")
+        self._send(message)
+
+    def cancel(self, request_id: bytes, params: Members) -> bool:
+        """Pass on that nobody waits for this request any more. An answer that still comes is passed on like any other.
+
+        Args:
+            params: those of the cancelling notification; `requestId` becomes ours.
+
+        Returns: whether it had not been sent yet: then it is forgotten, and `answered` will not be called.
+        """
+        pending = self._pending.get(request_id)
+        if pending is not None and pending.held is not None:
+            del self._pending[request_id]
+            return True
+        if pending is not None:
+            self.notify("notifications/cancelled", join({**params, "requestId": request_id}))
+        return False
+
+    # -- what we answer
+
+    def under_way(self, request_id: Raws, cancel: Cancel) -> None:
+        """Note a request of the other side that will be answered later, and how to stop it when they cancel it."""
+        self._incoming[bytes(request_id)] = cancel
+
+    def forget(self, request_id: Raws) -> None:
+        """It was cancelled and will not be answered."""
+        self._incoming.pop(bytes(request_id), None)
+
+    def answer(self, request_id: Raws, result: Parts) -> None:
+        """Answer a request of the other side."""
+        self._reply(request_id, [b',"result":', *result])
+
+    def fail(self, request_id: Raws, error: bytes) -> None:
+        """Answer a request of the other side with a JSON-RPC error object."""
+        self._reply(request_id, [b',"error":', error])
+
+    def pass_on(self, request_id: Raws, answer: Members) -> None:
+        """Answer a request of the other side with the answer another peer gave: every member but the id as it came."""
+        body: list[Raws] = []
+        for name, value in answer.items():
+            if name not in ("jsonrpc", "id"):
+                body += (b"," + encode(name) + b":", value)
+        self._reply(request_id, body)
+
+    def _reply(self, request_id: Raws, body: list[Raws]) -> None:
+        self._incoming.pop(bytes(request_id), None)
+        self._send([b'{"jsonrpc":"2.0","id":', request_id, *body, b"}\n"])
+
+    def wait_for_person(self, waiting: bool) -> None:
+        """Stop, or let go on, the clocks of the calls in flight: their server asked for somebody's answer."""
+        now = self._loop.time()
+        self._waits += 1 if waiting else -1
+        if waiting and self._waits == 1:
+            self._waiting_since = now
+        elif self._waits == 0 and self._waiting_since is not None:
+            self._stretch(min(now - self._waiting_since, PERSON_LIMIT))
+            self._waiting_since = None
+
+    # -- what we hear
+
+    def receive(self, frame: Frame) -> None:
+        """Take one frame in: an answer to its request, anything else to the owner, rubbish to the counters."""
+        if isinstance(frame, Overlong):
+            self._overlong(frame)
+            return
+        try:
+            message = open_envelope(frame)
+        except Unreadable as bad:
+            self._unreadable(frame, bad)
+            return
+        method = message.get("method")
+        if method is None:
+            self._answer(message, frame)
+        elif "id" in message:
+            self._received(message)
+        elif self._may_notify():
+            note = self._notes.get(bytes(method))
+            if note is None or not note(message):
+                self._received(message)
+
+    def _answer(self, message: Members, frame: bytes) -> None:
+        raw_id = message.get("id")
+        if raw_id is None or ("result" not in message and "error" not in message):
+            self._unreadable(frame, Unreadable("it is neither a request, a notification nor an answer"))
+            return
+        request_id = bytes(raw_id)
+        pending = self._pending.pop(request_id, None)
+        if pending is None or pending.held is not None:
+            if pending is not None:  # an answer to what was never sent
+                self._pending[request_id] = pending
+            self.counts["answers_late_or_twice" if self._was_ours(request_id) else "answers_unknown"] += 1
+            return
+        self.troubles = 0
+        pending.answered(message)
+
+    def _progress(self, message: Members) -> bool:
+        params = _params(message)
+        token = params.get("progressToken")
+        pending = self._pending.get(bytes(token)) if token is not None else None
+        if pending is None or pending.progressed is None:
+            self.counts["progress_late_or_unknown"] += 1
+        else:
+            pending.progressed(params)
+        return True
+
+    def _cancelled(self, message: Members) -> bool:
+        params = _params(message)
+        request_id = params.get("requestId")
+        cancel = self._incoming.get(bytes(request_id)) if request_id is not None else None
+        if cancel is None:  # it crossed its answer, as it may
+            self.counts["cancellations_late_or_unknown"] += 1
+        else:
+            cancel(params)
+        return True
+
+    def _may_notify(self) -> bool:
+        self._allowance -= 1
+        if self._allowance >= 0:
+            return True
+        now = self._loop.time()
+        self._allowance = min(NOTIFICATION_BURST, (now - self._allowance_at) * NOTIFICATION_RATE) - 1
+        self._allowance_at = now
+        if self._allowance >= 0:
+            return True
+        self._allowance = -1.0
+        self.counts["notifications_dropped"] += 1
+        self._complain("sends notifications faster than anybody can read; dropping some")
+        return False
+
+    def _was_ours(self, request_id: bytes) -> bool:
+        number = request_id.removeprefix(self._lead).removesuffix(self._trail)
+        return number.isdigit() and len(number) < 19 and 0 < int(number) <= self._last
+
+    # -- what cannot be read
+
+    def _unreadable(self, frame: bytes, bad: Unreadable) -> None:
+        shown = frame[:SHOWN]
+        self.last_rubbish = shown.decode(errors="backslashreplace")
+        self.counts["unreadable"] += 1
+        pending = self._blame(frame[:4096], frame[-TAIL:], looks_like_ours=b'"jsonrpc"' in frame)
+        if pending is None:
+            self._complain(f"sent a line that is no message ({bad}): {self.last_rubbish!r}")
+            self._rubbish(bad, frame)
+            return
+        printed = (
+            ""
+            if frame.lstrip().startswith(b"{")
+            else (" Something printed text to stdout, where only messages may go; print to stderr instead.")
+        )
+        error = BadAnswer(
+            f"{self.name} answered with a line that cannot be read: {bad}. It begins: {self.last_rubbish!r}.{printed}",
+            server=self.name,
+            sent="yes",
+        )
+        self._trouble(error)
+        pending.answered(error)
+
+    def _overlong(self, frame: Overlong) -> None:
+        self.last_rubbish = frame.head[:SHOWN].decode(errors="backslashreplace")
+        if frame.tail is None:
+            self.counts["overlong"] += 1
+        error = TooLarge(
+            f"{self.name} sent a message of more than {frame.size - 1:,} bytes; the limit of one message is 8 MiB. "
+            "Ask for less at a time: fewer rows, one page, a smaller range.",
+            server=self.name,
+            sent="yes",
+        )
+        pending = self._blame(frame.head, frame.tail or b"", looks_like_ours=True)
+        if pending:
+            self._trouble(error)
+            pending.answered(error)
+        elif frame.endless or frame.tail is not None:
+            self._complain(f"sent an overlong line that answers no call: {self.last_rubbish!r}")
+            self._rubbish(error, frame.head)
+
+    def _blame(self, head: bytes, tail: bytes, *, looks_like_ours: bool) -> Pending | None:
+        """The request that a broken message answers: the one it names, else the only one it can be."""
+        request_id = find_id(head, tail)
+        if request_id is None and looks_like_ours:
+            sent = [key for key, pending in self._pending.items() if pending.held is None]
+            request_id = sent[0] if len(sent) == 1 else None
+        return self._pending.pop(request_id, None) if request_id is not None else None
+
+    def _trouble(self, error: RoundhouseError) -> None:
+        self.troubles += 1
+        self._troubled(error)
+
+    def _complain(self, what: str) -> None:
+        now = self._loop.time()
+        if now - self._logged_at >= LOG_EVERY:
+            self._logged_at = now
+            logger.warning("%s %s", self.name, what)
+
+    # -- writing and deadlines
+
+    def _write(self, message: list[Raws]) -> None:
+        if self._writer is None:
+            raise RuntimeError(f"{self.name}: nothing to write to")
+        if self._writer.queued > QUEUE_LIMIT:
+            raise ServerBusy(
+                f"{self.name} does not read what it is sent: {self._writer.queued:,} bytes are waiting. "
+                "Wait for its running calls, or restart it.",
+                server=self.name,
+                sent="no",
+            )
+        self._send(message)
+
+    def _send(self, message: list[Raws]) -> None:
+        if self._writer is None or self._closed:
+            return
+        size = sum(map(len, message))
+        self._writer.write([b"".join(message)] if size < SMALL else message, size)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        """End what is due. Runs when the earliest deadline there has been passes, so hardly ever."""
+        now = self._loop.time()
+        self._alarm, self._alarm_at = None, math.inf
+        if self._waiting_since is not None and now - self._waiting_since < PERSON_LIMIT:
+            self._set_alarm(now + 1.0)
+            return
+        due = [(key, pending) for key, pending in self._pending.items() if pending.deadline <= now]
+        for key, pending in due:
+            del self._pending[key]
+            self._expire(key, pending)
+        if self._pending:
+            self._set_alarm(min(pending.deadline for pending in self._pending.values()))
+
+    def _expire(self, key: bytes, pending: Pending) -> None:
+        sent = pending.held is None
+        if sent and pending.method != "initialize":
+            self.notify("notifications/cancelled", [b'{"requestId":%b,"reason":"timed out"}' % key])
+        error = CallTimeout(
+            f"{self.name} did not answer {pending.method} within {pending.timeout:g} s"
+            + (" and was told to stop." if sent else ": it was still starting.")
+            + (f" It printed this to stdout, which is no message: {self.last_rubbish!r}." if self.last_rubbish else ""),
+            server=self.name,
+            sent="unknown" if sent else "no",
+        )
+        self._trouble(error)
+        pending.answered(error)
+
+    def _stretch(self, seconds: float) -> None:
+        for pending in self._pending.values():
+            pending.deadline += seconds
+
+
+def _params(message: Members) -> Members:
+    """The parameters of a message by name; none where they are no object."""
+    try:
+        return members(message.get("params", b"{}"))
+    except Unreadable:
+        return {}

@@ -1,0 +1,276 @@
+"""A pipe read as frames and a pipe written in batches, on the event loop's own thread.
+
+What one chunk of input causes is written when the chunk has been handled, in one system call per pipe (a *turn*): a
+single call is not delayed, and sixty-four in flight share their writes. A reader whose turns fill a pipe that applies
+back-pressure stops reading until that pipe has drained. A pipe is a pipe, socket or terminal; a regular file or
+/dev/null, which no event loop can wait for, is read through a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from roundhouse.wire.envelope import Parts, Raws
+from roundhouse.wire.framing import MESSAGE_LIMIT, Frame, LineSplitter
+
+logger = logging.getLogger(__name__)
+
+READ_SIZE = 64 * 1024  # bytes; what a pipe holds, and small enough for the allocator to reuse
+JOIN_BELOW = 64 * 1024  # bytes; smaller batches are cheaper to copy into one buffer than to hand over in pieces
+PIECES = 512  # buffers a writev may take; half of Linux's limit
+HIGH_WATER = 4 * 1024 * 1024  # queued bytes at which sources are asked to pause
+LOW_WATER = 1024 * 1024  # and at which they may go on
+
+
+class Turn:
+    """One chunk of input and everything it causes. Writers note themselves here and are flushed at its end."""
+
+    def __init__(self) -> None:
+        self.writers: list[PipeWriter] = []
+        self.open = False
+
+    def __enter__(self) -> Turn:
+        self.open = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.open = False
+        writers, self.writers = self.writers, []
+        for writer in writers:
+            writer.flush()
+
+
+class PipeWriter:
+    """The only writer of a descriptor.
+
+    Args:
+        fd: owned from here on; made non-blocking; closed by `close`.
+        broken: called once when the other side has gone.
+        back_pressure: whether turns that fill it should stop their source. True towards a client, whose slowness is its
+            own; False towards a server, whose slowness must not stop the client's calls to others: its queue is bounded
+            by the peer instead.
+    """
+
+    def __init__(self, fd: int, turn: Turn, *, broken: Callable[[], None], back_pressure: bool = False) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._turn = turn
+        self._broken: Callable[[], None] | None = broken
+        self._queue: list[Raws | memoryview] = []
+        self._dirty = False  # a flush is due: at the end of the turn, or with the loop's next round
+        self._blocked = False  # the pipe is full; the loop will say when it is not
+        self._drained: list[Callable[[], None]] = []
+        self.back_pressure = back_pressure
+        self.queued = 0  # bytes
+
+    @property
+    def closed(self) -> bool:
+        return self._fd < 0
+
+    def write(self, parts: Parts, size: int) -> None:
+        """Queue one whole message (`size` bytes in `parts`, newline included). Never blocks; dropped once closed."""
+        if self._fd < 0:
+            return
+        self._queue += parts
+        self.queued += size
+        if self._dirty:
+            return
+        if self._turn.open:
+            self._dirty = True
+            self._turn.writers.append(self)
+        elif not self._blocked:
+            self._dirty = True
+            self._loop.call_soon(self.flush)
+
+    def when_drained(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once the queue is below `LOW_WATER`, or the pipe is gone."""
+        self._drained.append(resume)
+
+    def flush(self) -> None:
+        """Write what the pipe takes now; the loop writes the rest."""
+        self._dirty = False
+        if self._blocked or self._fd < 0 or not self._queue:
+            return
+        try:
+            self._push()
+        except BlockingIOError:
+            self._blocked = True
+            self._loop.add_writer(self._fd, self._writable)
+        except OSError:
+            self._lose()
+
+    def close(self) -> None:
+        """Close the descriptor. What is still queued is lost."""
+        if self._fd < 0:
+            return
+        if self._blocked:
+            self._loop.remove_writer(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        self._queue.clear()
+        self.queued = 0
+        self._broken = None
+        self._release()
+
+    def _push(self) -> None:
+        while self._queue:
+            if self.queued <= JOIN_BELOW:
+                data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
+                written = os.write(self._fd, data)
+                if written == self.queued:
+                    self._queue.clear()
+                    self.queued = 0
+                    return
+                self._queue = [memoryview(data)[written:]]
+                self.queued -= written
+                continue
+            written = os.writev(self._fd, self._queue[:PIECES])
+            self.queued -= written
+            whole = 0
+            while whole < len(self._queue) and written >= (size := memoryview(self._queue[whole]).nbytes):
+                written -= size
+                whole += 1
+            del self._queue[:whole]
+            if written:
+                self._queue[0] = memoryview(self._queue[0])[written:]
+
+    def _writable(self) -> None:
+        try:
+            self._push()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._lose()
+            return
+        else:
+            self._blocked = False
+            self._loop.remove_writer(self._fd)
+        if self.queued <= LOW_WATER:
+            self._release()
+
+    def _release(self) -> None:
+        drained, self._drained = self._drained, []
+        for resume in drained:
+            resume()
+
+    def _lose(self) -> None:
+        told, self._broken = self._broken, None
+        self.close()
+        if told:
+            told()
+
+
+class PipeReader:
+    """Reads a descriptor as frames and hands each to `received`, one chunk a turn.
+
+    Args:
+        fd: owned from here on; made non-blocking; closed by `close`.
+        received: one frame. What it raises is logged and loses that frame only.
+        ended: called once, at the end of the stream.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        turn: Turn,
+        *,
+        received: Callable[[Frame], None],
+        ended: Callable[[], None],
+        limit: int = MESSAGE_LIMIT,
+    ) -> None:
+        self._fd = pollable(fd)
+        os.set_blocking(self._fd, False)
+        self._loop = asyncio.get_running_loop()
+        self._turn = turn
+        self._received = received
+        self._ended: Callable[[], None] | None = ended
+        self._lines = LineSplitter(limit)
+        self._paused = False
+        self._loop.add_reader(self._fd, self._readable)
+
+    def close(self) -> None:
+        """Stop reading and close the descriptor."""
+        if self._fd < 0:
+            return
+        if not self._paused:
+            self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        self._ended = None
+
+    def drain(self) -> None:
+        """Read what is in the pipe already: the last words of a process that has gone."""
+        while self._fd >= 0 and not self._paused and self._read():
+            pass
+
+    def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:  # a terminal that hung up, a socket that was reset
+            data = b""
+        if not data:
+            told = self._ended
+            self.close()
+            if told:
+                told()
+            return False
+        with self._turn as turn:
+            for frame in self._lines.feed(data):
+                try:
+                    self._received(frame)
+                except Exception:
+                    logger.exception("a message was lost: handling it failed")
+            touched = turn.writers
+        self._pause_for(touched)
+        return True
+
+    def _pause_for(self, writers: list[PipeWriter]) -> None:
+        full = next((w for w in writers if w.back_pressure and w.queued >= HIGH_WATER), None)
+        if full and self._fd >= 0 and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._fd)
+            full.when_drained(self._resume)
+
+    def _resume(self) -> None:
+        if self._fd >= 0 and self._paused:
+            self._paused = False
+            self._loop.add_reader(self._fd, self._readable)
+
+
+def pollable(fd: int) -> int:
+    """`fd`, or the reading end of a pipe that a thread copies it into, where an event loop could not wait for it."""
+    try:
+        with select.epoll() as probe:
+            probe.register(fd, select.EPOLLIN)
+    except PermissionError:
+        out, into = os.pipe()
+        threading.Thread(target=_copy, args=(fd, into), daemon=True, name="stdin-file").start()
+        return out
+    except AttributeError:  # no epoll on this system: its own poller takes files as well
+        pass
+    return fd
+
+
+def _copy(source: int, into: int) -> None:
+    try:
+        while data := os.read(source, READ_SIZE):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(into, view) :]
+    except OSError:  # the reader has gone, or the file cannot be read any further: both end the stream
+        pass
+    finally:
+        os.close(into)
+        os.close(source)
