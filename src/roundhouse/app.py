@@ -53,7 +53,6 @@ class House:
         self._children = Children()
         self._supervisor: Supervisor | None = None
         self._connection: Connection | None = None
-        self._level: Members | None = None
         for spec in self._specs.values():
             for problem in spec.problems:
                 logger.error("%s", problem)
@@ -82,7 +81,6 @@ class House:
             instance.announce("notifications/roots/list_changed")
 
     def set_level(self, params: Members) -> None:
-        self._level = params
         for instance in self._open:
             instance.set_level(params)
 

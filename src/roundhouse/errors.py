@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 
 # JSON-RPC 2.0 and MCP error numbers used on the wire.
 PARSE_ERROR = -32700
@@ -17,6 +18,9 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 UNAVAILABLE = -32000  # implementation-defined range: the server behind the tool cannot answer
 TIMED_OUT = -32001  # what the MCP SDKs use for a request that ran out of time
+
+SHOWN = 100  # characters of somebody's wrong name that an error repeats
+COMPARED = 500  # known names a wrong one is compared with; more would take longer than the hint is worth
 
 
 class RoundhouseError(Exception):
@@ -54,8 +58,9 @@ class NotFound(RoundhouseError):
     number = INVALID_PARAMS
 
     def __init__(self, kind: str, name: str, known: Sequence[str] = (), *, hint: str = "", **facts: object) -> None:
-        sentences = [f"There is no {kind} named {name!r}{did_you_mean(name, known)}", hint]
-        super().__init__(" ".join(filter(None, sentences)), name=name, **facts)
+        shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+        sentences = [f"There is no {kind} named {shown!r}{did_you_mean(shown, known)}", hint]
+        super().__init__(" ".join(filter(None, sentences)), name=shown, **facts)
         self.kind, self.name = kind, name
 
 
@@ -106,7 +111,7 @@ class CallTimeout(RoundhouseError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`": did you mean 'git'?"` for the closest known name, else a full stop."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(islice(known, COMPARED)), n=1, cutoff=0.6)
     return f": did you mean {close[0]!r}?" if close else "."
 
 

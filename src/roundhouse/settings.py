@@ -106,7 +106,9 @@ def _no_constant(name: str) -> object:
 
 def _hint(bad: json.JSONDecodeError) -> str:
     before = bad.doc[: bad.pos].rstrip()
-    if "//" in bad.doc.splitlines()[bad.lineno - 1] or bad.doc[bad.pos : bad.pos + 2] in ("//", "/*"):
+    if not bad.doc.strip():
+        return " The file is empty."
+    if bad.doc[bad.pos : bad.pos + 2] in ("//", "/*") or bad.doc[bad.pos : bad.pos + 1] == "#":
         return " JSON has no comments."
     if before.endswith(",") and bad.doc[bad.pos : bad.pos + 1] in ("}", "]"):
         return " Remove the comma before it."

@@ -102,7 +102,7 @@ class Connection:
 
     async def idle(self) -> None:
         """Wait until every request of the client has been answered. The caller bounds the wait."""
-        while self.peer.unanswered:
+        while self.peer.unanswered:  # noqa: ASYNC110 - looked at only while leaving
             await anyio.sleep(IDLE_POLL)
 
     def close(self) -> None:
@@ -142,16 +142,16 @@ class Connection:
         elif method == b'"notifications/roots/list_changed"':
             self._host.roots_changed()
 
-    def _rubbish(self, bad: Unreadable | TooLarge, frame: Raws) -> None:
+    def _rubbish(self, bad: Unreadable | TooLarge, frame: Raws, request_id: bytes | None) -> None:
         """A frame that is no message: every request in it still gets exactly one answer."""
         if isinstance(bad, TooLarge):
-            self._fail(UNANSWERABLE, bad)
+            self._fail(request_id or UNANSWERABLE, bad)
             return
         try:
             batch = elements(frame)
         except Unreadable:
             why = f"That line is no message: {bad}. Send one JSON-RPC object a line."
-            self._fail(UNANSWERABLE, BadMessage(why, number=PARSE_ERROR))
+            self._fail(request_id or UNANSWERABLE, BadMessage(why, number=PARSE_ERROR))
             return
         if not batch:
             self._fail(UNANSWERABLE, BadMessage("That line is an empty batch."))
@@ -208,7 +208,7 @@ class Connection:
         params = self._params(request_id, message)
         if params is None:
             return
-        if params.get("cursor", b"null") != b"null":
+        if bytes(params.get("cursor", b"null")) != b"null":
             why = "The list of tools has one page; ask without `cursor`."
             self._fail(request_id, BadMessage(why, number=INVALID_PARAMS))
             return
@@ -248,6 +248,8 @@ class Connection:
         begun = anyio.current_time()
         with anyio.move_on_after(server.call_timeout):
             await server.settle()
+        if not server.settled:
+            raise server.unavailable("no")
         self._switch.call(self.peer, request_id, message, params, name, waited=anyio.current_time() - begun)
 
     # -- shared by the requests

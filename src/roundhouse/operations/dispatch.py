@@ -40,8 +40,8 @@ async def dispatch(
     if operation.handler is None:
         raise RuntimeError(f"{name} is relayed by the gateway")
     try:
-        given = b"{}" if arguments in (None, b"null") else bytes(arguments)
-        asked = operation.input.model_validate_json(given)
+        given = b"null" if arguments is None else bytes(arguments)
+        asked = operation.input.model_validate_json(b"{}" if given == b"null" else given)
     except ValidationError as bad:
         raise BadMessage(_explain(operation, bad), number=INVALID_PARAMS) from None
     output = (await operation.handler(Rooms(supervisor, catalogue), asked)).model_dump_json().encode()

@@ -93,8 +93,8 @@ async def _restart(rooms: Rooms, asked: Named) -> ServerStatus:
 async def _come_up(rooms: Rooms, instance: Instance) -> ServerStatus:
     """Wait until it is up, or until it is clear that it does not come up."""
     with anyio.move_on_after(START_WAIT):
-        await instance.reached(State.READY, State.DEGRADED, State.BACKOFF, State.FAILED)
-    if instance.state in (State.BACKOFF, State.FAILED):
+        await instance.settle()
+    if instance.state in (State.BACKOFF, State.FAILED, State.STOPPED):
         raise instance.unavailable("no")
     return status(rooms, instance)
 

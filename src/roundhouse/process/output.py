@@ -27,9 +27,13 @@ class StderrRing:
         self._size = 0
         self._part = b""
         self._fds: set[int] = set()
+        self._kept = 0  # lines, ever
+        self._begun = 0  # lines there were when the current process started
 
     def follow(self, fd: int) -> None:
-        """Own and read this descriptor until its end. Needs the running event loop."""
+        """Own and read the descriptor of a process that starts now, until its end. Needs the running event loop."""
+        self._end_part()
+        self._begun = self._kept
         os.set_blocking(fd, False)
         self._fds.add(fd)
         asyncio.get_running_loop().add_reader(fd, self._read, fd)
@@ -40,13 +44,18 @@ class StderrRing:
             pass
         self._close(fd)
 
-    def last(self, count: int = LAST_LINES) -> list[str]:
+    def last(self, count: int) -> list[str]:
         """The last lines, oldest first, without escape sequences and invisible characters."""
         for fd in tuple(self._fds):
             self._read(fd)  # what a process wrote just before it went may not have been read yet
         lines = [*self._lines, self._part] if self._part else list(self._lines)
-        shown = (clean(line.decode(errors="replace")).rstrip() for line in lines[-count - 20 :])
+        shown = (clean(line.decode(errors="replace")).rstrip() for line in lines)
         return [line for line in shown if line][-count:]
+
+    def last_words(self) -> list[str]:
+        """The last few lines of the current process, or of the last one there was: what belongs into an error."""
+        recent = self._kept - self._begun + bool(self._part)
+        return self.last(min(LAST_LINES, recent)) if recent else []
 
     def _read(self, fd: int) -> bool:
         try:
@@ -66,7 +75,14 @@ class StderrRing:
             self._part = self._part[LONGEST_LINE:]
         return True
 
+    def _end_part(self) -> None:
+        """A process may go in the middle of a line; the next one begins a new one."""
+        if self._part:
+            self._keep(self._part)
+            self._part = b""
+
     def _keep(self, line: bytes) -> None:
+        self._kept += 1
         for start in range(0, max(len(line), 1), LONGEST_LINE):
             piece = line[start : start + LONGEST_LINE]
             self._lines.append(piece)

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 from roundhouse.process.table import Process, descendants, kill, left_behind
@@ -84,9 +85,11 @@ def _run_house(house: Callable[[int], int], lifeline: int, wake: tuple[int, int]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         become_subreaper()
         code = house(lifeline)
+    except BaseException:
+        traceback.print_exc()  # a fault of ours: there is nobody above who could say it
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         os._exit(code)
 
 

@@ -42,6 +42,15 @@ PROBES_NEEDED = 2  # answered in a row
 DEGRADED_LIMIT = 60.0  # seconds without a success until the process is replaced
 RELIST_GAP = 0.1  # seconds; a server that announces each of 100 new tools is asked once
 
+IN_WORDS = {
+    State.STOPPED: "is stopped",
+    State.STARTING: "is still starting",
+    State.READY: "is ready",
+    State.DEGRADED: "is degraded",
+    State.BACKOFF: "is down for the moment",
+    State.FAILED: "has failed",
+    State.STOPPING: "is stopping",
+}
 WAITING = (State.STOPPED, State.BACKOFF, State.FAILED)  # states in which the owner task sleeps
 
 
@@ -85,6 +94,7 @@ class Instance:
         self._scope: anyio.CancelScope | None = None
         self._woken = anyio.Event()
         self._changed = anyio.Event()
+        self._waiters: list[tuple[frozenset[State], anyio.Event]] = []
         self._relist = anyio.Event()
         self._in_trouble = anyio.Event()
         self._ends: deque[float] = deque(maxlen=4 * policy.RESTARTS_ALLOWED)
@@ -92,6 +102,7 @@ class Instance:
         self._delay = 0.0
         self._next_start = math.inf
         self._last_chance = False
+        self._level: Members | None = None
 
     # -- what others ask
 
@@ -139,10 +150,10 @@ class Instance:
         """Why a call cannot be taken or finished, and the next step."""
         because = f": {self.reason.removesuffix('.')}" if self.reason else ""
         return ServerUnavailable(
-            f"The server {self.name!r} is {self.state.value}{because}. {self._next_step()}",
+            f"The server {self.name!r} {IN_WORDS[self.state]}{because}. {self._next_step()}",
             server=self.name,
             sent=sent,
-            stderr=() if self.state in (State.STOPPED, State.STOPPING) else self.stderr.last(),
+            stderr=() if self.state in (State.STOPPED, State.STOPPING) else self.stderr.last_words(),
             state=self.state.value,
         )
 
@@ -152,7 +163,8 @@ class Instance:
             self._peer.notify(method)
 
     def set_level(self, params: Members) -> None:
-        """Tell it from which level on to log, if it is there and logs at all. Its answer changes nothing."""
+        """Tell it from which level on to log, now and in its next lives, if it logs at all."""
+        self._level = params
         if self.state in (State.READY, State.DEGRADED) and "logging" in self.capabilities:
             self._peer.request("logging/setLevel", join(params), lambda answer: None, timeout=PROBE_TIMEOUT)
 
@@ -186,11 +198,16 @@ class Instance:
         """Its tools have changed: ask for them again soon."""
         self._relist.set()
 
-    async def reached(self, *states: State) -> State:
-        """Wait until it is in one of these states. The caller bounds the wait."""
-        while self.state not in states:
-            await self._changed.wait()
-        return self.state
+    async def reached(self, *states: State) -> None:
+        """Wait until it is in one of these states, or has passed through one. The caller bounds the wait."""
+        if self.state in states:
+            return
+        waiter = (frozenset(states), anyio.Event())
+        self._waiters.append(waiter)
+        try:
+            await waiter[1].wait()
+        finally:
+            self._waiters.remove(waiter)
 
     # -- the owner task
 
@@ -229,6 +246,8 @@ class Instance:
             self._last_chance = False
             self._move(Event.LISTED)
             self._peer.open()
+            if self._level:
+                self.set_level(self._level)
             await self._serve(life)
             self._ended(life.cause, ready_at)
         except Refused as refused:
@@ -348,7 +367,7 @@ class Instance:
             "It may or may not have done its work; look before you call again.",
             server=self.name,
             sent=sent,
-            stderr=self.stderr.last(),
+            stderr=self.stderr.last_words(),
         )
 
     def _start_timeout(self) -> float:
@@ -375,7 +394,7 @@ class Instance:
             self.name,
             received=lambda message: self._shared.received(self, peer, message),
             troubled=lambda error: self._trouble(peer),
-            rubbish=lambda bad, frame: None,
+            rubbish=lambda bad, frame, request_id: None,
             counts=self.counts,
         )
         return peer
@@ -390,6 +409,9 @@ class Instance:
             logger.info("%s: %s -> %s (%s)%s", self.name, self.state, state, event, f": {reason}" if reason else "")
             self.state, self.since = state, anyio.current_time()
             self.reason = reason
+            for states, arrived in self._waiters:
+                if state in states:
+                    arrived.set()
             self._tell()
 
     def _tell(self) -> None:

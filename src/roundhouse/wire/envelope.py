@@ -26,13 +26,15 @@ _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 encode = msgspec.json.encode
 
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = bytes.maketrans(b"[{]}", bytes([1, 1, 255, 255]))  # read as signed bytes: up, up, down, down
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_SLICE = 64 * 1024  # bytes looked at together; bounds what a text of nothing but quotes costs
 
 # Where an id stands in a message that cannot be parsed: right behind the version, or at the very end, as SDKs write it.
 _ID = rb'"id"\s*:\s*(-?\d+|"(?:[^"\\]|\\.)*")'
 _VERSION = rb'"jsonrpc"\s*:\s*"2\.0"'
+_ASKS = re.compile(rb"\{\s*(?:" + _VERSION + rb"\s*,\s*)?(?:" + _ID + rb'\s*,\s*)?"method"\s*:')
+_ANSWERS = re.compile(rb"\{\s*(?:" + _VERSION + rb'\s*,\s*)?"(?:result|error)"\s*:')
 _ID_AT_HEAD = re.compile(rb"\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _ID + rb"\s*,")
 _ID_AT_TAIL = re.compile(
     rb",\s*(?:" + _VERSION + rb"\s*,\s*" + _ID + rb"|" + _ID + rb"\s*,\s*" + _VERSION + rb")\s*\}\s*$"
@@ -73,17 +75,26 @@ def open_envelope(frame: bytes) -> Members:
             frame.decode()
         except UnicodeDecodeError as bad:
             raise Unreadable(f"byte {frame[bad.start]:#04x} at position {bad.start} is not UTF-8") from None
-    if len(frame) > 2 * MAX_DEPTH and frame.count(b"{") + frame.count(b"[") > MAX_DEPTH and depth(frame) > MAX_DEPTH:
+    may_be_deep = len(frame) > 2 * MAX_DEPTH and frame.count(b"{") + frame.count(b"[") > MAX_DEPTH
+    if may_be_deep and deeper_than(MAX_DEPTH, frame):
         raise Unreadable(f"it is nested more than {MAX_DEPTH} levels deep")
     return members(frame)
 
 
-def depth(text: bytes) -> int:
-    """How many levels of arrays and objects the JSON text has; strings do not count. Linear, without recursion."""
+def deeper_than(limit: int, text: bytes) -> bool:
+    """Whether the JSON text has more levels of arrays and objects than this. Linear, and stops where it knows."""
     if b"\\" in text:
-        text = _ESCAPE.sub(b"", text)
-    brackets = b"".join(text.split(b'"')[::2]).translate(None, _NOT_BRACKETS)
-    return max(accumulate(memoryview(brackets.translate(_STEPS)).cast("b")), default=0)
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    kept = text.translate(None, _NOT_STRUCTURE)
+    level, inside = 0, False  # inside a string
+    for start in range(0, len(kept), _SLICE):
+        pieces = kept[start : start + _SLICE].split(b'"')
+        steps = memoryview(b"".join(pieces[inside::2]).translate(_STEPS)).cast("b")
+        inside ^= len(pieces) % 2 == 0
+        if level + len(steps) > limit and max(accumulate(steps, initial=level)) > limit:
+            return True
+        level += sum(steps)
+    return False
 
 
 def elements(data: Raws) -> list[Raw]:
@@ -122,6 +133,16 @@ def find_id(head: bytes, tail: bytes) -> bytes | None:
         return found.group(1)
     found = _ID_AT_TAIL.search(tail)
     return found and (found.group(1) or found.group(2))
+
+
+def asks(head: bytes) -> bool:
+    """Whether a message that cannot be parsed begins like a request or notification."""
+    return bool(_ASKS.search(head))
+
+
+def answers(head: bytes) -> bool:
+    """Whether a message that cannot be parsed begins like an answer whose id is yet to come."""
+    return bool(_ANSWERS.search(head))
 
 
 def _what_is_wrong(bad: Exception) -> str:

@@ -24,13 +24,15 @@ from roundhouse.wire.envelope import (
     Parts,
     Raws,
     Unreadable,
+    answers,
+    asks,
     encode,
     find_id,
     join,
     members,
     open_envelope,
 )
-from roundhouse.wire.framing import TAIL, Frame, Overlong
+from roundhouse.wire.framing import HEAD, MESSAGE_LIMIT, TAIL, Frame, Overlong
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class Peer:
         received: a request or notification the other side made; `members["id"]` tells which.
         troubled: a request of ours came to nothing (unreadable, overlong, out of time). `troubles` counts how many did
             in a row.
-        rubbish: a frame that is no message and answers nothing of ours.
+        rubbish: a frame that is no message and answers nothing of ours, with its id where it looks like a request.
         counts: where to count messages that were of no use.
         prefix: put before the number in our ids, which are then strings. Empty: plain numbers.
     """
@@ -86,7 +88,7 @@ class Peer:
         *,
         received: Callable[[Members], None],
         troubled: Callable[[RoundhouseError], None],
-        rubbish: Callable[[Unreadable | TooLarge, Raws], None],
+        rubbish: Callable[[Unreadable | TooLarge, Raws, bytes | None], None],
         prefix: str = "",
         counts: Counter[str] | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Peer:
         self.counts = Counter[str]() if counts is None else counts
         self.last_rubbish = ""
         self.troubles = 0
+        self._settled = False  # the overlong line under way has been dealt with
         self._received = received
         self._troubled = troubled
         self._rubbish = rubbish
@@ -355,52 +358,55 @@ class Peer:
     # -- what cannot be read
 
     def _unreadable(self, frame: bytes, bad: Unreadable) -> None:
-        shown = frame[:SHOWN]
-        self.last_rubbish = shown.decode(errors="backslashreplace")
+        self.last_rubbish = frame[:SHOWN].decode(errors="backslashreplace")
         self.counts["unreadable"] += 1
-        pending = self._blame(frame[:4096], frame[-TAIL:], looks_like_ours=b'"jsonrpc"' in frame)
+        head = frame[:HEAD]
+        request_id = find_id(head, frame[-TAIL:])
+        pending = self._blame(head, request_id)
         if pending is None:
             self._complain(f"sent a line that is no message ({bad}): {self.last_rubbish!r}")
-            self._rubbish(bad, frame)
+            self._rubbish(bad, frame, request_id if asks(head) else None)
             return
-        printed = (
-            ""
-            if frame.lstrip().startswith(b"{")
-            else (" Something printed text to stdout, where only messages may go; print to stderr instead.")
-        )
-        error = BadAnswer(
-            f"{self.name} answered with a line that cannot be read: {bad}. It begins: {self.last_rubbish!r}.{printed}",
-            server=self.name,
-            sent="yes",
-        )
-        self._trouble(error)
-        pending.answered(error)
+        why = f"{self.name} answered with a line that cannot be read: {bad}. It begins: {self.last_rubbish!r}."
+        if not frame.lstrip().startswith(b"{"):
+            why += " Something printed text to stdout, where only messages may go; print to stderr instead."
+        self._spoil(pending, BadAnswer(why, server=self.name, sent="yes"))
 
-    def _overlong(self, frame: Overlong) -> None:
-        self.last_rubbish = frame.head[:SHOWN].decode(errors="backslashreplace")
-        if frame.tail is None:
+    def _overlong(self, line: Overlong) -> None:
+        """The first and the last report of a line above the limit; whichever names its request, settles it."""
+        if line.tail is None and not line.endless:
+            self.last_rubbish = line.head[:SHOWN].decode(errors="backslashreplace")
             self.counts["overlong"] += 1
+            self._settled = False
+        elif self._settled:
+            return
         error = TooLarge(
-            f"{self.name} sent a message of more than {frame.size - 1:,} bytes; the limit of one message is 8 MiB. "
+            f"{self.name} sent a message of more than {MESSAGE_LIMIT >> 20} MiB, the limit of one message. "
             "Ask for less at a time: fewer rows, one page, a smaller range.",
             server=self.name,
             sent="yes",
         )
-        pending = self._blame(frame.head, frame.tail or b"", looks_like_ours=True)
+        request_id = find_id(line.head, line.tail or b"")
+        pending = self._blame(line.head, request_id)
+        self._settled = pending is not None or request_id is not None or line.endless
         if pending:
-            self._trouble(error)
-            pending.answered(error)
-        elif frame.endless or frame.tail is not None:
-            self._complain(f"sent an overlong line that answers no call: {self.last_rubbish!r}")
-            self._rubbish(error, frame.head)
+            self._spoil(pending, error)
+        elif self._settled or line.tail is not None:
+            self._complain(f"sent a line of more than {MESSAGE_LIMIT >> 20} MiB: {self.last_rubbish!r}")
+            self._rubbish(error, line.head, request_id if asks(line.head) else None)
 
-    def _blame(self, head: bytes, tail: bytes, *, looks_like_ours: bool) -> Pending | None:
+    def _blame(self, head: bytes, request_id: bytes | None) -> Pending | None:
         """The request that a broken message answers: the one it names, else the only one it can be."""
-        request_id = find_id(head, tail)
-        if request_id is None and looks_like_ours:
+        if asks(head):
+            return None
+        if request_id is None and answers(head):
             sent = [key for key, pending in self._pending.items() if pending.held is None]
             request_id = sent[0] if len(sent) == 1 else None
         return self._pending.pop(request_id, None) if request_id is not None else None
+
+    def _spoil(self, pending: Pending, error: RoundhouseError) -> None:
+        self._trouble(error)
+        pending.answered(error)
 
     def _trouble(self, error: RoundhouseError) -> None:
         self.troubles += 1

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import select
+import stat
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -67,6 +68,9 @@ class PipeWriter:
         self._dirty = False  # a flush is due: at the end of the turn, or with the loop's next round
         self._blocked = False  # the pipe is full; the loop will say when it is not
         self._drained: list[Callable[[], None]] = []
+        self._watched = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        if self._watched:  # a pipe whose reader has gone becomes readable: seen without having to write
+            self._loop.add_reader(fd, self._lose)
         self.back_pressure = back_pressure
         self.queued = 0  # bytes
 
@@ -112,6 +116,8 @@ class PipeWriter:
             return
         if self._blocked:
             self._loop.remove_writer(self._fd)
+        if self._watched:
+            self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._fd = -1
         self._queue.clear()

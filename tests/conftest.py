@@ -1,0 +1,25 @@
+"""Shared by all tests: a configuration folder, and a house in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.house import House, house
+
+Start = Callable[..., House]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start({"name": entry, ...})`: a running, opened house; at the end it leaves, and nothing may be left of it."""
+    with ExitStack() as open_houses:
+
+        def enter(servers: dict[str, Any] | str, **options: Any) -> House:
+            return open_houses.enter_context(house(tmp_path, servers, **options))
+
+        yield enter
