@@ -110,6 +110,12 @@ class House:
                 raise AssertionError(f"no answer to {key!r} within {within} s; log:\n{''.join(self.log[-20:])}")
             return self._answers[key][0]
 
+    def message(self, number: int, within: float = PATIENCE) -> Answer:
+        """The message that came, or comes, as this number."""
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.messages) > number, within), f"message {number} did not come"
+            return self.messages[number]
+
     def answers(self, key: Any) -> list[Answer]:
         """All answers there are to this request: one, or something is wrong."""
         with self._news:

@@ -83,7 +83,7 @@ def test_stop_and_start_take_the_tools_away_and_bring_them_back(house: House) ->
     assert house.manage("stop_server", name="a") == {
         **house.status("a"),
         "state": "stopped",
-        "reason": "it was stopped",
+        "reason": "on request",
         "tools": 0,
         "pid": None,
     }

@@ -251,7 +251,8 @@ class Server:
         time.sleep(3600)
 
     def tool_deaf(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
-        """Stop reading stdin for ever."""
+        """Say so, then stop reading stdin for ever."""
+        send({"method": "notifications/message", "params": {"level": "info", "data": "deaf now"}})
         time.sleep(3600)
 
 

@@ -86,6 +86,22 @@ def test_a_killed_server_comes_back_and_the_next_call_finds_it(start: Start) -> 
     assert (status["state"], status["restarts"]) == ("ready", 1)
 
 
+def test_a_call_the_killed_process_never_read_is_answered_by_its_successor(start: Start) -> None:
+    running = start({"a": raw("--leave", "child")})
+    running.tools_with("a__echo")
+    pid = running.status("a")["pid"]
+    read = running.ask_tool("a__deaf")
+    running.notification("notifications/message")
+    unread = [running.ask_tool("a__echo", {"n": n}) for n in range(3)]
+    running.manage("list_servers")  # by now all four are in the pipe
+    os.kill(pid, signal.SIGKILL)
+    late = running.ask_tool("a__echo", {"n": 3})
+    assert running.answer(read)["error"]["data"]["sent"] == "unknown"
+    for n, key in enumerate([*unread, late]):
+        assert running.answer(key)["result"]["content"][0]["text"] == f'{{"n": {n}}}'
+        assert len(running.answers(key)) == 1
+
+
 def test_a_server_that_exits_at_once_is_given_up_after_five_restarts_with_its_last_words(start: Start) -> None:
     running = start({"a": raw("--init", "exit"), "good": raw()})
     status = running.status_until("a", lambda s: s["state"] == "failed", within=30)

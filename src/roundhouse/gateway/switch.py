@@ -89,7 +89,9 @@ class Relay:
         return {**params, "_meta": b"".join(join({**meta, "progressToken": self._target_id}))}
 
     def _answered(self, got: Members | RoundhouseError) -> None:
-        if not isinstance(got, RoundhouseError):
+        if not self._source.awaits(self._source_id):
+            pass  # the source has gone, or its successor is there, who never asked
+        elif not isinstance(got, RoundhouseError):
             self._source.pass_on(self._source_id, got)
         elif self._cancelled:  # who cancels expects no answer; one the target gives all the same is passed on above
             self._source.forget(self._source_id)
@@ -152,17 +154,16 @@ class Switch:
     def ask_client(self, client: Peer, server: Peer, message: Members, method: str) -> None:
         """Relay a server's own request to a client. Its calls' clocks stand still until the person has answered."""
         request_id = message["id"]
+        answered = server.wait_for_person()
         try:
             params = members(message["params"]) if "params" in message else None
-            relay = Relay(server, request_id, client, self._translate, lambda: server.wait_for_person(False))
-            relay.send(method, params, extras(message), PERSON_LIMIT)
-        except Unreadable as bad:
-            error = BadMessage(f"The parameters of {method} are no JSON object: {bad}.", number=INVALID_PARAMS)
+            Relay(server, request_id, client, self._translate, answered).send(
+                method, params, extras(message), PERSON_LIMIT
+            )
+        except (Unreadable, RoundhouseError) as bad:
+            answered()
+            error = bad if isinstance(bad, RoundhouseError) else BadMessage(str(bad), number=INVALID_PARAMS)
             server.fail(request_id, self._translate(error))
-        except RoundhouseError as error:
-            server.fail(request_id, self._translate(error))
-        else:
-            server.wait_for_person(True)
 
     def awaited(self, name: str) -> Server | None:
         """The server that would have a tool of this name, where it is still starting and may yet list it."""

@@ -13,6 +13,8 @@ from roundhouse.supervise.states import State
 
 START_WAIT = 45.0  # seconds a call waits for a server to come up; below what clients wait for a call
 
+DOWN = (State.BACKOFF, State.FAILED)
+
 Name = Annotated[str, Field(description="The server's name, as list_servers shows it.")]
 
 
@@ -39,6 +41,9 @@ class ServerStatus(Model):
     seconds_in_state: float
     restarts: Annotated[int, Field(description="How often it was restarted after ending unasked.")]
     notes: Annotated[list[str], Field(description="What of its list was left out, and why.")]
+    last_stderr: Annotated[
+        list[str], Field(description="The last lines it wrote to stderr, where it is down. read_logs has more.")
+    ]
     ignored: Annotated[
         dict[str, int],
         Field(description="Messages from it that were of no use, counted by kind: unreadable lines, late answers."),
@@ -63,6 +68,7 @@ def status(rooms: Rooms, instance: Instance) -> ServerStatus:
         seconds_in_state=round(anyio.current_time() - instance.since, 1),
         restarts=instance.restarts,
         notes=[*instance.listing.notes, *(part.notes if part else ())],
+        last_stderr=instance.stderr.last_words() if instance.state in DOWN else [],
         ignored=dict(instance.counts),
     )
 
@@ -94,7 +100,7 @@ async def _come_up(rooms: Rooms, instance: Instance) -> ServerStatus:
     """Wait until it is up, or until it is clear that it does not come up."""
     with anyio.move_on_after(START_WAIT):
         await instance.settle()
-    if instance.state in (State.BACKOFF, State.FAILED, State.STOPPED):
+    if instance.state in (*DOWN, State.STOPPED):
         raise instance.unavailable("no")
     return status(rooms, instance)
 

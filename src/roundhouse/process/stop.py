@@ -42,7 +42,7 @@ async def stop(child: Child, close_stdin: Callable[[], None], graces: Graces) ->
         if not await _exits(child, graces.term):
             child.signal_group(signal.SIGKILL)
             await _exits(child, KILLED)
-    await _end_stragglers(child, graces.stragglers)
+    await end_stragglers(child, graces.stragglers)
 
 
 async def _exits(child: Child, within: float) -> bool:
@@ -51,10 +51,11 @@ async def _exits(child: Child, within: float) -> bool:
     return child.exited.is_set()
 
 
-async def _end_stragglers(child: Child, grace: float) -> None:
+async def end_stragglers(child: Child, grace: float) -> bool:
+    """End what a process started and left, politely for `grace` seconds. Returns whether nothing is left."""
     left = stragglers(child)
-    kill(left, signal.SIGTERM)
     with anyio.move_on_after(grace):
+        kill(left, signal.SIGTERM)
         while left:
             await anyio.sleep(STILL)
             left = stragglers(child)
@@ -62,6 +63,7 @@ async def _end_stragglers(child: Child, grace: float) -> None:
         while left := stragglers(child):
             kill(left, signal.SIGKILL)
             await anyio.sleep(STILL)
+    return not left
 
 
 def stragglers(child: Child) -> list[Process]:

@@ -178,7 +178,7 @@ class Instance:
     def stop(self) -> None:
         """Want it stopped, whatever it is doing."""
         self._wanted = False
-        self._interrupt("it was stopped")
+        self._interrupt("on request")
 
     def restart(self) -> None:
         """End its process, if it has one, and start anew with a clean record."""
@@ -249,7 +249,7 @@ class Instance:
             if self._level:
                 self.set_level(self._level)
             await self._serve(life)
-            self._ended(life.cause, ready_at)
+            self._ended(life.cause, ready_at, await life.silence() if self._peer.has_sent else math.inf)
         except Refused as refused:
             self._fail(Event.REFUSED, str(refused), retry_after=math.inf)
         except RoundhouseError as failed:
@@ -306,13 +306,16 @@ class Instance:
 
     # -- decisions
 
-    def _ended(self, cause: str, ready_at: float) -> None:
-        """An end nobody asked for: fail what was in flight, then wait or give up."""
+    def _ended(self, cause: str, ready_at: float, read: float = math.inf) -> None:
+        """An end nobody asked for: fail what was in flight, then wait or give up.
+
+        Args:
+            read: bytes of what it was sent that it can have read; calls behind them are kept for its next life.
+        """
         now = anyio.current_time()
         self._ends.append(now)
         self._streak = 1 if policy.steady(now - ready_at, self._delay) else self._streak + 1
         logger.warning("%s ended: %s", self.name, cause)
-        last, self._peer = self._peer, self._new_peer()
         match policy.after_end(
             self._ends, now, streak=self._streak, last_chance=self._last_chance, random=random.uniform
         ):
@@ -320,11 +323,11 @@ class Instance:
                 self._delay, self._next_start = delay, now + delay
                 self.restarts += 1
                 self._move(Event.ENDED, cause)
+                self._peer.lose(self._lost, read)
             case policy.GiveUp(because, retry_after):
                 self._move(Event.ENDED, cause)
                 self._fail(Event.EXHAUSTED, f"{cause}; {because}", retry_after=retry_after)
                 self._last_chance = True
-        last.close(self._lost)
 
     def _fail(self, event: Event, reason: str, *, retry_after: float) -> None:
         self._next_start = anyio.current_time() + retry_after
@@ -358,12 +361,9 @@ class Instance:
     # -- small things
 
     def _lost(self, sent: str) -> ServerUnavailable:
-        """The error of a call that was held or in flight when the process went."""
-        if sent == "no":
-            return self.unavailable(sent)
-        cause = self._life.cause if self._life and self._life.cause else self.reason
+        """The error of a call that was in flight when the process went."""
         return ServerUnavailable(
-            f"The server {self.name!r} went away during the call: {cause.removesuffix('.')}. "
+            f"The server {self.name!r} went away during the call: {self.reason.removesuffix('.')}. "
             "It may or may not have done its work; look before you call again.",
             server=self.name,
             sent=sent,

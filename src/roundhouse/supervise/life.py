@@ -6,6 +6,7 @@ Whatever ends it (exit, a closed pipe, a line without end) is seen at once and n
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 
@@ -15,7 +16,7 @@ from roundhouse.errors import BadAnswer, CommandNotFound, RoundhouseError
 from roundhouse.model.servers import ServerSpec
 from roundhouse.process.output import StderrRing
 from roundhouse.process.spawn import Child, Children, environment, resolve
-from roundhouse.process.stop import Graces, stop
+from roundhouse.process.stop import Graces, end_stragglers, stop
 from roundhouse.supervise.listing import Listing, list_tools, shown
 from roundhouse.wire.envelope import Members, Unreadable, members
 from roundhouse.wire.eras import Profile, opening
@@ -91,6 +92,19 @@ class Life:
         """It is of no use any more. Waits a moment for the exit code, which makes a better cause."""
         self.cause = self.cause or because
         asyncio.get_running_loop().call_later(LAST_WORDS, self._conclude)
+
+    async def silence(self) -> float:
+        """After the end: how many bytes of what it was sent it can have read.
+
+        A process that was killed leaves what it had not read in the pipe. That is certain only when nobody is left who
+        could still read it, so what it started is killed first; with its head gone it is only remains.
+        """
+        if self._child.returncode is None or self._writer.read_by_other() >= self._writer.accepted:
+            return math.inf
+        if not await end_stragglers(self._child, 0.0):
+            return math.inf
+        self._reader.drain()
+        return self._writer.read_by_other()
 
     async def close(self, graces: Graces) -> None:
         """End the process and everything it started. Bounded; call it shielded."""

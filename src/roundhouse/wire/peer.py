@@ -1,9 +1,9 @@
 """One JSON-RPC conversation over frames: what was asked, until when, and who waits for the answer.
 
-A peer lives as long as one connection. It gives its requests ids of its own, matches answers to them once, ends each at
-its one absolute deadline, and hands everything else to its owner. It never decodes a payload. Requests made before
-`open` are held, deadlines running, and leave in order when the conversation opens: the calls that arrive while a server
-is still starting.
+A peer gives its requests ids of its own, matches answers to them once, ends each at its one absolute deadline, and
+hands everything else to its owner. It never decodes a payload. Requests made before `open` are held, deadlines running,
+and leave in order when the conversation opens: the calls that arrive while a server is still starting. A peer may `lose`
+its other side and be connected to its successor; what the lost one cannot have read is held again, and only that.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-
-from msgspec import Raw
 
 from roundhouse.errors import BadAnswer, CallTimeout, RoundhouseError, ServerBusy, TooLarge
 from roundhouse.wire.envelope import (
@@ -53,8 +51,15 @@ class Writer(Protocol):
     """What a peer writes to: a `PipeWriter` here, an HTTP stream later."""
 
     @property
-    def queued(self) -> int: ...
-    def write(self, parts: Parts, size: int) -> None: ...
+    def queued(self) -> int:
+        """Bytes that wait to be written."""
+
+    @property
+    def accepted(self) -> int:
+        """Bytes it was ever given."""
+
+    def write(self, parts: Parts, size: int) -> None:
+        """Take a message of `size` bytes, in pieces."""
 
 
 @dataclass(slots=True)
@@ -66,7 +71,9 @@ class Pending:
     deadline: float
     timeout: float  # seconds, as it was given, for the message
     progressed: Progressed | None
-    held: list[Raws] | None  # the message, while the conversation is not open
+    message: Parts | None  # as long as it may have to be sent (again); None for large ones once they have left
+    size: int
+    at: int | None = None  # where in the writer's stream it begins; None while it is held
 
 
 class Peer:
@@ -111,7 +118,8 @@ class Peer:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._waiting_since: float | None = None  # a person is being asked; calls' clocks stand still
-        self._waits = 0
+        self._waits: set[object] = set()
+        self._held = 0  # bytes
         self._notes = {b'"notifications/progress"': self._progress, b'"notifications/cancelled"': self._cancelled}
         self._allowance = float(NOTIFICATION_BURST)
         self._allowance_at = self._loop.time()
@@ -126,25 +134,52 @@ class Peer:
     def open(self) -> None:
         """Send what was held, in order, and from now on everything at once."""
         self._opened = True
-        for pending in self._pending.values():
-            if pending.held is not None:
-                self._write(pending.held)
-                pending.held = None
+        self._held = 0
+        for key, pending in list(self._pending.items()):
+            if pending.at is None:
+                try:
+                    self._dispatch(pending)
+                except ServerBusy as busy:
+                    del self._pending[key]
+                    pending.answered(busy)
+
+    def lose(self, because: Callable[[str], RoundhouseError], read: float = math.inf) -> None:
+        """The other side has gone. Ends every request it may have read with `because("unknown")`, and holds the others.
+
+        What it had asked is cancelled: nobody is left to hear the answer.
+
+        Args:
+            read: bytes of the writer's stream that have been read; all, where that is not known.
+        """
+        self._writer, self._opened, self._settled = None, False, False
+        self._waits, self._waiting_since = set(), None
+        for key, pending in list(self._pending.items()):
+            if pending.at is None:
+                continue
+            if pending.at >= read and pending.message is not None:
+                pending.at = None
+                self._held += pending.size
+            else:
+                del self._pending[key]
+                pending.answered(because("unknown"))
+        incoming, self._incoming = self._incoming, {}
+        for cancel in incoming.values():
+            cancel({"reason": encode(f"{self.name} is gone")})
 
     def close(self, because: Callable[[str], RoundhouseError]) -> None:
-        """End every request still pending with `because(sent)`: "no" for what was held, "unknown" for what had left.
-
-        What the other side had asked is cancelled: nobody is left to hear the answer.
-        """
+        """Lose the other side for good: also what is held ends, and nothing is taken any more."""
         self._closed = self._closed or because("no")
+        self.lose(because)
         pending, self._pending = self._pending, {}
-        incoming, self._incoming = self._incoming, {}
         if self._alarm:
             self._alarm.cancel()
         for one in pending.values():
-            one.answered(because("unknown" if one.held is None else "no"))
-        for cancel in incoming.values():
-            cancel({"reason": Raw(encode(f"{self.name} is gone"))})
+            one.answered(because("no"))
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether a request that has left is still without an answer."""
+        return any(pending.at is not None for pending in self._pending.values())
 
     @property
     def unanswered(self) -> int:
@@ -191,11 +226,20 @@ class Peer:
             message += params
         message += extras
         message.append(b"}\n")
+        size = sum(map(len, message))
+        if size < SMALL:
+            message = [b"".join(message)]
         deadline = self._loop.time() + timeout
-        hold = not (self._opened or early)
-        if not hold:
-            self._write(message)
-        self._pending[request_id] = Pending(method, answered, deadline, timeout, progressed, message if hold else None)
+        pending = Pending(method, answered, deadline, timeout, progressed, message, size)
+        if self._opened or early:
+            self._dispatch(pending)
+            if early:
+                pending.message = None  # an opening is never sent again
+        elif self._held > QUEUE_LIMIT:
+            raise self._busy(self._held)
+        else:
+            self._held += size
+        self._pending[request_id] = pending
         if deadline < self._alarm_at:
             self._set_alarm(deadline)
 
@@ -211,8 +255,12 @@ class Peer:
             else:
                 answer.set_result(got)
 
-        self.request(method, params, answered, timeout=timeout, early=early)
-        return await answer
+        request_id = self.new_id()
+        self.request(method, params, answered, timeout=timeout, request_id=request_id, early=early)
+        try:
+            return await answer
+        finally:
+            self._pending.pop(request_id, None)
 
     def notify(self, method: str, params: Parts | None = None, extras: Parts = ()) -> None:
         """Send a notification. Dropped when there is nobody to send it to any more."""
@@ -233,7 +281,7 @@ class Peer:
         Returns: whether it had not been sent yet: then it is forgotten, and `answered` will not be called.
         """
         pending = self._pending.get(request_id)
-        if pending is not None and pending.held is not None:
+        if pending is not None and pending.at is None:
             del self._pending[request_id]
             return True
         if pending is not None:
@@ -245,6 +293,10 @@ class Peer:
     def under_way(self, request_id: Raws, cancel: Cancel) -> None:
         """Note a request of the other side that will be answered later, and how to stop it when they cancel it."""
         self._incoming[bytes(request_id)] = cancel
+
+    def awaits(self, request_id: Raws) -> bool:
+        """Whether this request of the other side is still under way."""
+        return bytes(request_id) in self._incoming
 
     def forget(self, request_id: Raws) -> None:
         """It was cancelled and will not be answered."""
@@ -270,15 +322,20 @@ class Peer:
         self._incoming.pop(bytes(request_id), None)
         self._send([b'{"jsonrpc":"2.0","id":', request_id, *body, b"}\n"])
 
-    def wait_for_person(self, waiting: bool) -> None:
-        """Stop, or let go on, the clocks of the calls in flight: their server asked for somebody's answer."""
-        now = self._loop.time()
-        self._waits += 1 if waiting else -1
-        if waiting and self._waits == 1:
-            self._waiting_since = now
-        elif self._waits == 0 and self._waiting_since is not None:
-            self._stretch(min(now - self._waiting_since, PERSON_LIMIT))
-            self._waiting_since = None
+    def wait_for_person(self) -> Callable[[], None]:
+        """Stop the clocks of the calls in flight: the other side has asked a person. Returns what lets them go on."""
+        wait = object()
+        self._waits.add(wait)
+        if self._waiting_since is None:
+            self._waiting_since = self._loop.time()
+
+        def answered() -> None:
+            self._waits.discard(wait)
+            if not self._waits and self._waiting_since is not None:
+                self._stretch(min(self._loop.time() - self._waiting_since, PERSON_LIMIT))
+                self._waiting_since = None
+
+        return answered
 
     # -- what we hear
 
@@ -309,8 +366,8 @@ class Peer:
             return
         request_id = bytes(raw_id)
         pending = self._pending.pop(request_id, None)
-        if pending is None or pending.held is not None:
-            if pending is not None:  # an answer to what was never sent
+        if pending is None or pending.at is None:
+            if pending is not None:  # an answer to what was not sent
                 self._pending[request_id] = pending
             self.counts["answers_late_or_twice" if self._was_ours(request_id) else "answers_unknown"] += 1
             return
@@ -400,7 +457,7 @@ class Peer:
         if asks(head):
             return None
         if request_id is None and answers(head):
-            sent = [key for key, pending in self._pending.items() if pending.held is None]
+            sent = [key for key, pending in self._pending.items() if pending.at is not None]
             request_id = sent[0] if len(sent) == 1 else None
         return self._pending.pop(request_id, None) if request_id is not None else None
 
@@ -420,20 +477,27 @@ class Peer:
 
     # -- writing and deadlines
 
-    def _write(self, message: list[Raws]) -> None:
-        if self._writer is None:
-            raise RuntimeError(f"{self.name}: nothing to write to")
-        if self._writer.queued > QUEUE_LIMIT:
-            raise ServerBusy(
-                f"{self.name} does not read what it is sent: {self._writer.queued:,} bytes are waiting. "
-                "Wait for its running calls, or restart it.",
-                server=self.name,
-                sent="no",
-            )
-        self._send(message)
+    def _dispatch(self, pending: Pending) -> None:
+        writer, message = self._writer, pending.message
+        if writer is None or message is None:
+            raise RuntimeError(f"{self.name}: nothing to write, or nothing to write to")
+        if writer.queued > QUEUE_LIMIT:
+            raise self._busy(writer.queued)
+        pending.at = writer.accepted
+        writer.write(message, pending.size)
+        if pending.size >= SMALL:
+            pending.message = None
+
+    def _busy(self, waiting: int) -> ServerBusy:
+        return ServerBusy(
+            f"{self.name} does not read what it is sent: {waiting:,} bytes are waiting. "
+            "Wait for its running calls, or restart it.",
+            server=self.name,
+            sent="no",
+        )
 
     def _send(self, message: list[Raws]) -> None:
-        if self._writer is None or self._closed:
+        if self._writer is None:
             return
         size = sum(map(len, message))
         self._writer.write([b"".join(message)] if size < SMALL else message, size)
@@ -459,7 +523,7 @@ class Peer:
             self._set_alarm(min(pending.deadline for pending in self._pending.values()))
 
     def _expire(self, key: bytes, pending: Pending) -> None:
-        sent = pending.held is None
+        sent = pending.at is not None
         if sent and pending.method != "initialize":
             self.notify("notifications/cancelled", [b'{"requestId":%b,"reason":"timed out"}' % key])
         error = CallTimeout(

@@ -9,10 +9,13 @@ back-pressure stops reading until that pipe has drained. A pipe is a pipe, socke
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import select
 import stat
+import struct
+import termios
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -68,22 +71,27 @@ class PipeWriter:
         self._dirty = False  # a flush is due: at the end of the turn, or with the loop's next round
         self._blocked = False  # the pipe is full; the loop will say when it is not
         self._drained: list[Callable[[], None]] = []
-        self._watched = stat.S_ISFIFO(os.fstat(fd).st_mode)
-        if self._watched:  # a pipe whose reader has gone becomes readable: seen without having to write
+        self._is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        if self._is_pipe:  # a pipe whose reader has gone becomes readable: seen without having to write
             self._loop.add_reader(fd, self._lose)
         self.back_pressure = back_pressure
         self.queued = 0  # bytes
+        self.accepted = 0  # bytes, ever
 
-    @property
-    def closed(self) -> bool:
-        return self._fd < 0
+    def read_by_other(self) -> int:
+        """How many of the bytes written so far are not in the pipe any more: somebody has read them."""
+        in_pipe = 0
+        if self._fd >= 0 and self._is_pipe:
+            in_pipe = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0\0\0\0"))[0]
+        return self.accepted - self.queued - in_pipe
 
     def write(self, parts: Parts, size: int) -> None:
-        """Queue one whole message (`size` bytes in `parts`, newline included). Never blocks; dropped once closed."""
-        if self._fd < 0:
+        """Queue one whole message (`size` bytes in `parts`, newline included). Never blocks, never fails."""
+        self.queued += size
+        self.accepted += size
+        if self._broken is None:
             return
         self._queue += parts
-        self.queued += size
         if self._dirty:
             return
         if self._turn.open:
@@ -100,7 +108,7 @@ class PipeWriter:
     def flush(self) -> None:
         """Write what the pipe takes now; the loop writes the rest."""
         self._dirty = False
-        if self._blocked or self._fd < 0 or not self._queue:
+        if self._blocked or self._broken is None or not self._queue:
             return
         try:
             self._push()
@@ -114,16 +122,10 @@ class PipeWriter:
         """Close the descriptor. What is still queued is lost."""
         if self._fd < 0:
             return
-        if self._blocked:
-            self._loop.remove_writer(self._fd)
-        if self._watched:
-            self._loop.remove_reader(self._fd)
+        self._give_up()
         os.close(self._fd)
         self._fd = -1
         self._queue.clear()
-        self.queued = 0
-        self._broken = None
-        self._release()
 
     def _push(self) -> None:
         while self._queue:
@@ -167,10 +169,21 @@ class PipeWriter:
             resume()
 
     def _lose(self) -> None:
-        told, self._broken = self._broken, None
-        self.close()
+        told = self._broken
+        self._give_up()
         if told:
             told()
+
+    def _give_up(self) -> None:
+        """Write nothing any more. The descriptor stays: it can still tell what was read."""
+        if self._broken is None:
+            return
+        self._broken = None
+        if self._blocked:
+            self._loop.remove_writer(self._fd)
+        if self._is_pipe:
+            self._loop.remove_reader(self._fd)
+        self._release()
 
 
 class PipeReader:

@@ -1,0 +1,1 @@
+"""The main job, shown to a newcomer: `make demo`, or `python -m demo` from the root of a checkout."""
