@@ -30,7 +30,6 @@ class Event(StrEnum):
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.STOPPED, Event.START): State.STARTING,
-    (State.STOPPED, Event.REFUSED): State.FAILED,
     (State.STARTING, Event.LISTED): State.READY,
     (State.STARTING, Event.ENDED): State.BACKOFF,
     (State.STARTING, Event.REFUSED): State.FAILED,

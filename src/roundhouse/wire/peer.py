@@ -2,8 +2,8 @@
 
 A peer gives its requests ids of its own, matches answers to them once, ends each at its one absolute deadline, and
 hands everything else to its owner. It never decodes a payload. Requests made before `open` are held, deadlines running,
-and leave in order when the conversation opens: the calls that arrive while a server is still starting. A peer may `lose`
-its other side and be connected to its successor; what the lost one cannot have read is held again, and only that.
+and leave in order when the conversation opens: the calls that arrive while a server is still starting. A peer may
+`lose` its other side and be connected to its successor; what the lost one cannot have read is held again, no more.
 """
 
 from __future__ import annotations
