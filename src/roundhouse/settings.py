@@ -7,15 +7,16 @@ with all its problems, and the others start.
 from __future__ import annotations
 
 import json
-import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from roundhouse.errors import BadConfiguration, did_you_mean
+from roundhouse.errors import SHOWN, BadConfiguration, did_you_mean
 from roundhouse.model.servers import CALL_TIMEOUT, LONGEST_CALL_TIMEOUT, START_TIMEOUT, ServerSpec
+from roundhouse.model.text import shorten
 
 LONGEST_FILE = 10 * 1024 * 1024  # bytes; a configuration is written by people
 LONGEST_NAME = 32  # characters; leaves a tool at least 13 of the 47 a public name may have
@@ -23,15 +24,11 @@ LONGEST_NAME = 32  # characters; leaves a tool at least 13 of the 47 a public na
 KEYS = ("command", "args", "env", "cwd", "type", "disabled", "call_timeout", "start_timeout")
 # What other clients write into the same entries for themselves. Known, and without meaning for us.
 FOREIGN_KEYS = frozenset({"alwaysAllow", "autoApprove", "description", "icon", "trust", "includeTools", "excludeTools"})
+LONGEST_START_TIMEOUT = 3600.0  # seconds
+REMOTE_TYPES = ("http", "sse", "streamable-http", "streamableHttp", "ws")
 REMOTE_KEYS = ("url", "httpUrl", "serverUrl", "headers")
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
-
-
-class _Repeated(dict[str, Any]):
-    """A JSON object that says which of its names came twice."""
-
-    repeated: frozenset[str] = frozenset()
 
 
 def load_servers(path: Path, reserved: Iterable[str]) -> list[ServerSpec]:
@@ -43,21 +40,25 @@ def load_servers(path: Path, reserved: Iterable[str]) -> list[ServerSpec]:
     Raises: `BadConfiguration` when the file as a whole cannot be read.
     """
     document = _read(path)
-    if not isinstance(document, dict):
+    if not isinstance(document, _Object):
         raise BadConfiguration(
             f'{path}: the file holds {_kind(document)}; expected an object {{"mcpServers": {{...}}}}.'
         )
-    servers = document.get("mcpServers")
     if "mcpServers" not in document:
-        also = ' VS Code calls it "servers"; rename it to "mcpServers".' if "servers" in document else ""
-        hint = did_you_mean("mcpServers", document)
-        raise BadConfiguration(f'{path}: there is no "mcpServers"{hint}{also}')
-    if not isinstance(servers, _Repeated):
+        if "servers" in document:
+            raise BadConfiguration(
+                f'{path}: there is no "mcpServers". VS Code calls it "servers"; rename it to "mcpServers".'
+            )
+        raise BadConfiguration(f'{path}: there is no "mcpServers"{did_you_mean("mcpServers", document)}')
+    if "mcpServers" in document.repeated:
+        raise BadConfiguration(f'{path}: "mcpServers" is given twice; put all servers into one.')
+    servers = document["mcpServers"]
+    if not isinstance(servers, _Object):
         raise BadConfiguration(
             f'{path}: "mcpServers" holds {_kind(servers)}; expected an object of server entries by name.'
         )
-    taken = frozenset(reserved)
-    return [_server(name, entry, servers, taken) for name, entry in servers.items()]
+    names = _Names(servers, frozenset(reserved))
+    return [_server(name, entry, names) for name, entry in servers.items()]
 
 
 def resource(name: str) -> str:
@@ -70,18 +71,20 @@ def resource(name: str) -> str:
 
 def _read(path: Path) -> object:
     try:
-        data = path.expanduser().read_bytes()
+        with path.expanduser().open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
     except FileNotFoundError:
         raise BadConfiguration(f"There is no file {path}. Create it, or correct --config.") from None
-    except OSError as bad:
-        raise BadConfiguration(f"{path} cannot be read: {bad.strerror or bad}.") from None
+    except (OSError, RuntimeError) as bad:  # RuntimeError: the home of a user there is not
+        raise BadConfiguration(f"{path} cannot be read: {getattr(bad, 'strerror', None) or bad}.") from None
     if len(data) > LONGEST_FILE:
-        raise BadConfiguration(f"{path} has {len(data):,} bytes; a configuration has at most {LONGEST_FILE:,}.")
+        raise BadConfiguration(f"{path} is larger than {LONGEST_FILE:,} bytes; that is no configuration.")
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
+        text = data.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_Object.of, parse_constant=_no_constant, parse_int=_whole_number)
     except UnicodeDecodeError as bad:
-        line = data.count(b"\n", 0, bad.start) + 1
-        raise BadConfiguration(f"{path}, line {line}: byte {data[bad.start]:#04x} is not UTF-8.") from None
+        line = bad.object.count(b"\n", 0, bad.start) + 1
+        raise BadConfiguration(f"{path}, line {line}: byte {bad.object[bad.start]:#04x} is not UTF-8.") from None
     except json.JSONDecodeError as bad:
         raise BadConfiguration(
             f"{path}, line {bad.lineno}, column {bad.colno}: no JSON: {bad.msg}.{_hint(bad)}"
@@ -92,16 +95,26 @@ def _read(path: Path) -> object:
         raise BadConfiguration(f"{path}: it is nested too deep to be a configuration.") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> _Repeated:
-    found = _Repeated(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        found.repeated = frozenset(name for name in found if names.count(name) > 1)
-    return found
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its names came twice."""
+
+    repeated: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> _Object:
+        found = cls(pairs)
+        if len(found) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            found.repeated = frozenset(name for name, count in counts.items() if count > 1)
+        return found
 
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _whole_number(digits: str) -> float:
+    return int(digits) if len(digits) < 20 else float(digits)
 
 
 def _hint(bad: json.JSONDecodeError) -> str:
@@ -115,16 +128,16 @@ def _hint(bad: json.JSONDecodeError) -> str:
     return ""
 
 
-def _server(name: str, entry: object, servers: _Repeated, reserved: frozenset[str]) -> ServerSpec:
-    place = f"mcpServers.{name}"
-    problems = [*_name_problems(name, servers, reserved)]
-    if not isinstance(entry, _Repeated):
-        return ServerSpec(
-            name, problems=(*problems, f"{place} holds {_kind(entry)}; expected an object with `command`.")
-        )
+def _server(name: str, entry: object, names: _Names) -> ServerSpec:
+    place = f"mcpServers.{shorten(name)}"
+    problems = [*names.problems(place, name)]
+    if not isinstance(entry, _Object):
+        problems.append(f"{place} holds {_kind(entry)}; expected an object with `command`.")
+        return ServerSpec(names.shown(name), problems=tuple(problems))
     problems += _entry_problems(place, entry)
     if problems:
-        return ServerSpec(name, disabled=entry.get("disabled") is True, problems=tuple(problems))
+        disabled = entry.get("disabled") is True
+        return ServerSpec(names.shown(name), disabled=disabled, problems=tuple(problems))
     return ServerSpec(
         name,
         command=entry["command"],
@@ -137,77 +150,111 @@ def _server(name: str, entry: object, servers: _Repeated, reserved: frozenset[st
     )
 
 
-def _name_problems(name: str, servers: Mapping[str, object], reserved: frozenset[str]) -> Iterable[str]:
-    place = f"mcpServers.{name}"
-    if not _NAME.fullmatch(name) or "__" in name or len(name) > LONGEST_NAME:
-        yield (
-            f"{place}: {name!r} cannot be the prefix of tool names. Use 1 to {LONGEST_NAME} of a-z, A-Z, 0-9, '-' and "
-            f"single '_', beginning and ending with a letter or digit{_suggest(name)}."
-        )
-    if name.casefold() in reserved:
-        yield f"{place}: the name {name!r} is Roundhouse's own; choose another."
-    if isinstance(servers, _Repeated) and name in servers.repeated:
-        yield f"{place}: two servers are named {name!r}; rename one."
-    twin = next((other for other in servers if other != name and other.casefold() == name.casefold()), None)
-    if twin:
-        yield f"{place}: {name!r} and {twin!r} differ in capitals only; rename one."
+class _Names:
+    """The names of all servers of a file, and what is wrong with each."""
+
+    def __init__(self, servers: _Object, reserved: frozenset[str]) -> None:
+        self._repeated = servers.repeated
+        self._reserved = reserved
+        self._alike: dict[str, list[str]] = {}
+        for name in servers:
+            self._alike.setdefault(name.casefold(), []).append(name)
+        self._shown: dict[str, str] = {}
+
+    def problems(self, place: str, name: str) -> Iterable[str]:
+        shown = shorten(name)
+        if not _NAME.fullmatch(name) or "__" in name or len(name) > LONGEST_NAME:
+            yield (
+                f"{place}: {shown!r} cannot be the prefix of tool names. Use 1 to {LONGEST_NAME} of a-z, A-Z, 0-9, "
+                f"'-' and single '_', beginning and ending with a letter or digit{self._suggestion(name)}."
+            )
+        if name.casefold() in self._reserved:
+            yield f"{place}: the name {shown!r} is Roundhouse's own; choose another."
+        if name in self._repeated:
+            yield f"{place}: two servers are named {shown!r}; rename one."
+        twin = next((other for other in self._alike[name.casefold()] if other != name), None)
+        if twin:
+            yield f"{place}: {shown!r} and {shorten(twin)!r} differ in capitals only; rename one."
+
+    def shown(self, name: str) -> str:
+        """A name under which a server that cannot be started is listed: fit to be shown, and no other's."""
+        shown = shorten(name)
+        while self._shown.setdefault(shown, name) != name or (shown != name and shown.casefold() in self._alike):
+            shown += "?"
+        return shown
+
+    def _suggestion(self, name: str) -> str:
+        better = re.sub(r"_{2,}", "_", re.sub(r"[^A-Za-z0-9_-]+", "-", name[:1000])).strip("-_")
+        better = better[:LONGEST_NAME].strip("-_")
+        free = better and better.casefold() not in self._alike and better.casefold() not in self._reserved
+        return f", for example {better!r}" if free else ""
 
 
-def _suggest(name: str) -> str:
-    better = re.sub(r"_{2,}", "_", re.sub(r"[^A-Za-z0-9_-]+", "-", name)).strip("-_")[:LONGEST_NAME].strip("-_")
-    return f", for example {better!r}" if better else ""
-
-
-def _entry_problems(place: str, entry: _Repeated) -> Iterable[str]:
+def _entry_problems(place: str, entry: _Object) -> Iterable[str]:
     for key in sorted(entry.repeated):
-        yield f"{place}.{key} is given twice; keep one."
-    remote = next((key for key in REMOTE_KEYS if key in entry), None)
-    if remote or entry.get("type", "stdio") != "stdio":
-        what = f"`{remote}`" if remote else f"`type` {entry['type']!r}"
-        yield f"{place} has {what}: servers over HTTP or SSE are not supported yet, only `command` and `args` (stdio)."
+        yield f"{place}.{shorten(key)} is given twice; keep one."
+    kind = entry.get("type", "stdio")
+    remote = next((f"`{key}`" for key in REMOTE_KEYS if key in entry), None)
+    if kind in REMOTE_TYPES:
+        remote = remote or f"`type` {kind!r}"
+    elif kind != "stdio":
+        yield f'{place}.type is {shorten(json.dumps(kind), 40)}; expected "stdio", or nothing.'
+    if remote:
+        yield f"{place} has {remote}: servers over HTTP or SSE are not supported yet, only those with a `command`."
         return
     for key in entry:
         if key not in KEYS and key not in FOREIGN_KEYS:
-            yield f"{place}.{key} is not known{did_you_mean(key, KEYS)} Known: {', '.join(KEYS)}."
-    command = entry.get("command")
-    if not isinstance(command, str) or not command.strip():
-        held = "is missing" if "command" not in entry else f"holds {_kind(command)}"
-        yield f"{place}.command {held}; expected the program to start, as a string."
-    yield from _text_problems(f"{place}.command", command)
-    args = entry.get("args") or []
+            hint = did_you_mean(key[:SHOWN], KEYS)
+            yield f"{place}.{shorten(key)} is not known{hint} Known: {', '.join(KEYS)}."
+    yield from _command_problems(place, entry)
+    args = [] if entry.get("args") is None else entry["args"]
     if not isinstance(args, list):
         yield f"{place}.args holds {_kind(args)}; expected a list of strings."
     else:
         for position, arg in enumerate(args):
-            yield from _text_problems(f"{place}.args[{position}]", arg, required=True)
-    env = entry.get("env") or {}
-    if not isinstance(env, dict):
+            yield from _text_problems(f"{place}.args[{position}]", arg)
+    env = _Object() if entry.get("env") is None else entry["env"]
+    if not isinstance(env, _Object):
         yield f"{place}.env holds {_kind(env)}; expected an object of strings by variable name."
     else:
         for name, value in env.items():
             if not name or "=" in name or "\0" in name:
-                yield f"{place}.env has {name!r}, which cannot be the name of a variable."
-            yield from _text_problems(f"{place}.env.{name}", value, required=True)
+                yield f"{place}.env has {name[:SHOWN]!r}, which cannot be the name of a variable."
+            if name in env.repeated:
+                yield f"{place}.env.{shorten(name)} is given twice; keep one."
+            yield from _text_problems(f"{place}.env.{shorten(name)}", value)
     if entry.get("cwd") is not None:
-        yield from _text_problems(f"{place}.cwd", entry["cwd"], required=True)
+        yield from _text_problems(f"{place}.cwd", entry["cwd"])
     if not isinstance(entry.get("disabled", False), bool):
         yield f"{place}.disabled holds {_kind(entry['disabled'])}; expected true or false."
     yield from _seconds_problems(place, "call_timeout", entry, LONGEST_CALL_TIMEOUT)
-    yield from _seconds_problems(place, "start_timeout", entry, 3600.0)
+    yield from _seconds_problems(place, "start_timeout", entry, LONGEST_START_TIMEOUT)
 
 
-def _text_problems(place: str, value: object, *, required: bool = False) -> Iterable[str]:
+def _command_problems(place: str, entry: _Object) -> Iterable[str]:
+    command = entry.get("command")
+    if "command" not in entry:
+        yield f"{place}.command is missing; expected the program to start, as a string."
+    elif isinstance(command, str) and not command.strip():
+        yield f"{place}.command is blank; expected the program to start."
+    else:
+        yield from _text_problems(f"{place}.command", command)
+
+
+def _text_problems(place: str, value: object) -> Iterable[str]:
     if not isinstance(value, str):
-        if required:
-            yield f"{place} holds {_kind(value)}; expected a string."
+        yield f"{place} holds {_kind(value)}; expected a string."
     elif "\0" in value:
         yield f"{place} contains a NUL character, which no process can be given."
+    elif any("\ud800" <= character <= "\udfff" for character in value):
+        yield f"{place} contains half a surrogate pair, which no process can be given."
 
 
 def _seconds_problems(place: str, key: str, entry: Mapping[str, object], most: float) -> Iterable[str]:
     value = entry.get(key, 1)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most or math.isnan(value):
-        yield f"{place}.{key} is {json.dumps(value)[:40]}; expected seconds, more than 0 and at most {most:g}."
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        shown = shorten(json.dumps(value), 40)
+        yield f"{place}.{key} is {shown}; expected seconds, more than 0 and at most {most:g}."
 
 
 def _kind(value: object) -> str:

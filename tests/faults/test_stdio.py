@@ -89,6 +89,17 @@ def test_01_a_byte_that_is_not_utf8_fails_its_own_call_only(start: Start, id_fir
     assert house.call("bad__echo", {"still": "there"})["result"]
 
 
+def test_01_an_id_inside_a_spoilt_answer_is_not_taken_for_its_own(start: Start) -> None:
+    house = two(start)
+    sleeper = house.ask_tool("bad__sleep", {"seconds": 0.3})
+    line = (
+        b'{"result":{"structuredContent":{"id":99,"jsonrpc":"2.0","method":"x"},"t":"\xe9"},"jsonrpc":"2.0","id":@ID@}'
+    )
+    answer = exactly_one(house, house.ask_tool("bad__raw", {"hex": line.hex()}))
+    assert error_code(answer) == "RH_BAD_ANSWER"
+    assert house.answer(sleeper)["result"]["content"][0]["text"] == "slept"
+
+
 @pytest.mark.parametrize("mebibytes", [16, 64])
 @pytest.mark.parametrize("tool", ["big", "big_tail"])
 def test_02_a_line_above_the_limit_is_a_typed_error_of_its_call(start: Start, mebibytes: int, tool: str) -> None:

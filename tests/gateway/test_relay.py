@@ -53,6 +53,22 @@ def test_members_of_the_envelope_that_nobody_knows_are_kept_both_ways(house: Hou
     assert next(m for m in heard if m.get("params", {}).get("name") == "raw")["traceparent"] == "00-1"
 
 
+def test_half_a_surrogate_pair_passes_wherever_it_stands(house: House) -> None:
+    house.send_bytes(
+        rb'{"jsonrpc":"2.0","id":"one","method":"tools/call","\ud83d":1,"params":{"name":"a__echo","\ud83d":"\ude00"}}'
+        + b"\n"
+    )
+    assert house.answer("one")["result"]["_meta"]["params"] == {"name": "echo", "\ud83d": "\ude00"}
+    line = rb'{"jsonrpc":"2.0","\ud83d":[1.10],"id":@ID@,"result":{"\udc00":"\ud83d"}}'
+    answer = house.call("a__raw", {"hex": line.hex()})
+    assert answer["\ud83d"] == [1.1]
+    assert answer["result"] == {"\udc00": "\ud83d"}
+    house.call("a__add", {"name": "half-\ud83d"})
+    assert any(
+        name.startswith("a__half-_") for name in house.tools_until(lambda tools: any("half" in t for t in tools))
+    )
+
+
 def test_parameters_arrive_as_they_were_sent_but_for_the_name(house: House) -> None:
     arguments = rb'{"b":1.10,"a":"\u00e9\/","z":null}'
     params = rb'{"_meta":{"x":null,"y":1.10},"extra":[1E2],"name":"a__echo","arguments":%b,"t":0}' % arguments

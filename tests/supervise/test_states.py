@@ -30,10 +30,7 @@ TABLE = """
     failed    STOP       stopping
     stopping  GONE       stopped
 """
-# Beside it: a server that cannot be started at all need not be STARTING first.
-BESIDE = "stopped REFUSED failed"
-
-ROWS = [line.split() for line in (TABLE + BESIDE).splitlines() if line.strip()]
+ROWS = [line.split() for line in TABLE.splitlines() if line.strip()]
 MEANT = {(State(state), Event[event]): State(following) for state, event, following in ROWS}
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from roundhouse.errors import INVALID_PARAMS, BadMessage, NotFound, RoundhouseError
 from roundhouse.gateway.catalogue import Catalogue
 from roundhouse.gateway.names import SEPARATOR
-from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, encode, join, members, text
+from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, encode_any, join, members, text
 from roundhouse.wire.peer import PERSON_LIMIT, Peer
 
 Translate = Callable[[RoundhouseError], bytes]
@@ -188,7 +188,7 @@ def extras(message: Members) -> list[Raws]:
     """Members of an envelope that no version of the protocol names, each with its leading comma."""
     if message.keys() <= ENVELOPE:
         return []
-    return [piece for k, v in message.items() if k not in ENVELOPE for piece in (b"," + encode(k) + b":", v)]
+    return [piece for k, v in message.items() if k not in ENVELOPE for piece in (b"," + encode_any(k) + b":", v)]
 
 
 def unwrap(params: Members) -> tuple[str, Members]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections import deque
+from itertools import chain, islice
+
+from roundhouse.model.text import clean
 
 RING = 1024 * 1024  # bytes kept per server
 READ_SIZE = 64 * 1024
 LONGEST_LINE = 4096  # bytes; a longer one is cut into several, so that one endless line cannot hide the rest
 LINE_OVERHEAD = 50  # bytes a kept line costs besides its text, so that a flood of empty lines is bounded too
 LAST_LINES = 5  # shown with every error
-
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_UNSHOWABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
-)
 
 
 class StderrRing:
@@ -27,7 +24,7 @@ class StderrRing:
         self._size = 0
         self._part = b""
         self._fds: set[int] = set()
-        self._kept = 0  # lines, ever
+        self._kept = 0  # lines, ever; a line that was cut counts as its pieces
         self._begun = 0  # lines there were when the current process started
 
     def follow(self, fd: int) -> None:
@@ -45,17 +42,25 @@ class StderrRing:
         self._close(fd)
 
     def last(self, count: int) -> list[str]:
-        """The last lines, oldest first, without escape sequences and invisible characters."""
-        for fd in tuple(self._fds):
-            self._read(fd)  # what a process wrote just before it went may not have been read yet
-        lines = [*self._lines, self._part] if self._part else list(self._lines)
-        shown = (clean(line.decode(errors="replace")).rstrip() for line in lines)
-        return [line for line in shown if line][-count:]
+        """The last lines, oldest first, without blank ones, escape sequences and invisible characters."""
+        self._catch_up()
+        return self._shown(count, among=len(self._lines) + 1)
 
     def last_words(self) -> list[str]:
         """The last few lines of the current process, or of the last one there was: what belongs into an error."""
-        recent = self._kept - self._begun + bool(self._part)
-        return self.last(min(LAST_LINES, recent)) if recent else []
+        self._catch_up()
+        return self._shown(LAST_LINES, among=self._kept - self._begun + bool(self._part))
+
+    def _catch_up(self) -> None:
+        """What a process wrote just before it went may not have been read yet."""
+        for fd in tuple(self._fds):
+            self._read(fd)
+
+    def _shown(self, count: int, among: int) -> list[str]:
+        """The last `count` lines with something to see, among so many last ones."""
+        newest_first = chain([self._part] if self._part else [], reversed(self._lines))
+        seen = (clean(line.decode(errors="replace")).rstrip() for line in islice(newest_first, among))
+        return list(islice(filter(None, seen), count))[::-1]
 
     def _read(self, fd: int) -> bool:
         try:
@@ -71,8 +76,9 @@ class StderrRing:
         for line in lines:
             self._keep(line)
         while len(self._part) > LONGEST_LINE:
-            self._keep(self._part[:LONGEST_LINE])
-            self._part = self._part[LONGEST_LINE:]
+            end = _cut(self._part)
+            self._add(self._part[:end])
+            self._part = self._part[end:]
         return True
 
     def _end_part(self) -> None:
@@ -82,11 +88,16 @@ class StderrRing:
             self._part = b""
 
     def _keep(self, line: bytes) -> None:
+        while len(line) > LONGEST_LINE:
+            end = _cut(line)
+            self._add(line[:end])
+            line = line[end:]
+        self._add(line)
+
+    def _add(self, piece: bytes) -> None:
         self._kept += 1
-        for start in range(0, max(len(line), 1), LONGEST_LINE):
-            piece = line[start : start + LONGEST_LINE]
-            self._lines.append(piece)
-            self._size += len(piece) + LINE_OVERHEAD
+        self._lines.append(piece)
+        self._size += len(piece) + LINE_OVERHEAD
         while self._size > RING:
             self._size -= len(self._lines.popleft()) + LINE_OVERHEAD
 
@@ -97,6 +108,9 @@ class StderrRing:
             os.close(fd)
 
 
-def clean(text: str) -> str:
-    """Text of a stranger, fit for a log or an error: no terminal commands, no direction tricks, no invisible tags."""
-    return _UNSHOWABLE.sub("", _TERMINAL.sub("", text))
+def _cut(line: bytes) -> int:
+    """Where to cut a line that is too long: not inside a character."""
+    end = LONGEST_LINE
+    while end > LONGEST_LINE - 4 and line[end] & 0xC0 == 0x80:
+        end -= 1
+    return end

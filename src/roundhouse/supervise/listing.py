@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from roundhouse.errors import BadAnswer
-from roundhouse.process.output import clean
+from roundhouse.model.text import clean
 from roundhouse.wire.envelope import Members, Raws, Unreadable, elements, join, members
 from roundhouse.wire.peer import Peer
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
+
+from roundhouse.wire import surrogates
 
 Raws = bytes | Raw  # JSON text that somebody else wrote
 Members = Mapping[str, Raws]
 Parts = Sequence[Raws]  # a message in pieces, written in order without being joined first
 
 MAX_DEPTH = 200  # levels; what the JSON parsers of the MCP SDKs follow before they give up on the whole message
+
+T = TypeVar("T")
 
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
@@ -33,9 +38,10 @@ _SLICE = 64 * 1024  # bytes looked at together; bounds what a text of nothing bu
 # Where an id stands in a message that cannot be parsed: right behind the version, or at the very end, as SDKs write it.
 _ID = rb'"id"\s*:\s*(-?\d+|"(?:[^"\\]|\\.)*")'
 _VERSION = rb'"jsonrpc"\s*:\s*"2\.0"'
-_ASKS = re.compile(rb"\{\s*(?:" + _VERSION + rb"\s*,\s*)?(?:" + _ID + rb'\s*,\s*)?"method"\s*:')
-_ANSWERS = re.compile(rb"\{\s*(?:" + _VERSION + rb'\s*,\s*)?"(?:result|error)"\s*:')
-_ID_AT_HEAD = re.compile(rb"\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _ID + rb"\s*,")
+_BEGIN = rb"[^{]*\{\s*"  # the message itself, behind whatever was printed before it; never an object inside it
+_ASKS = re.compile(_BEGIN + rb"(?:" + _VERSION + rb"\s*,\s*)?(?:" + _ID + rb'\s*,\s*)?"method"\s*:')
+_ANSWERS = re.compile(_BEGIN + rb"(?:" + _VERSION + rb'\s*,\s*)?"(?:result|error)"\s*:')
+_ID_AT_HEAD = re.compile(_BEGIN + rb"(?:" + _VERSION + rb"\s*,\s*)?" + _ID + rb"\s*,")
 _ID_AT_TAIL = re.compile(
     rb",\s*(?:" + _VERSION + rb"\s*,\s*" + _ID + rb"|" + _ID + rb"\s*,\s*" + _VERSION + rb")\s*\}\s*$"
 )
@@ -46,9 +52,9 @@ class Unreadable(ValueError):
 
 
 def members(data: Raws) -> Members:
-    """The members of a JSON object, values undecoded.
+    """The members of a JSON object, values undecoded; of a whole message, `open_envelope` is to be asked first.
 
-    Raises: `Unreadable` when the text is no JSON object in UTF-8 of at most `MAX_DEPTH` levels.
+    Raises: `Unreadable` when the text is no JSON object.
     """
     try:
         return _decode_members(data)
@@ -59,10 +65,7 @@ def members(data: Raws) -> Members:
     except msgspec.ValidationError:
         raise Unreadable("it is no JSON object") from None
     except msgspec.DecodeError as bad:
-        text = bytes(data)
-        if b"\\ud" in text or b"\\uD" in text:
-            return _members_with_lone_surrogates(text)
-        raise Unreadable(_what_is_wrong(bad)) from None
+        return _second_look(data, surrogates.members, bad)
 
 
 def open_envelope(frame: bytes) -> Members:
@@ -102,7 +105,7 @@ def elements(data: Raws) -> list[Raw]:
     try:
         return _decode_list(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
-        raise Unreadable(_what_is_wrong(bad)) from None
+        return _second_look(data, surrogates.elements, bad)
 
 
 def text(value: Raws | None) -> str | None:
@@ -111,8 +114,11 @@ def text(value: Raws | None) -> str | None:
         return None
     try:
         return _decode_text(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         return None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = json.loads(bytes(value)) if surrogates.holds_half_a_pair(bytes(value)) else None
+        return found if isinstance(found, str) else None
 
 
 def join(fields: Mapping[str, Raws]) -> list[Raws]:
@@ -120,15 +126,23 @@ def join(fields: Mapping[str, Raws]) -> list[Raws]:
     parts: list[Raws] = []
     lead = b"{"
     for name, value in fields.items():
-        parts += (lead + encode(name) + b":", value)
+        parts += (lead + encode_any(name) + b":", value)
         lead = b","
     parts.append(b"}" if parts else b"{}")
     return parts
 
 
+def encode_any(value: object) -> bytes:
+    """`encode`, also for texts that no UTF-8 can hold."""
+    try:
+        return encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+
+
 def find_id(head: bytes, tail: bytes) -> bytes | None:
     """The id of a message that cannot be parsed, from its first and last bytes, where its writer put it plainly."""
-    found = _ID_AT_HEAD.search(head)
+    found = _ID_AT_HEAD.match(head)
     if found:
         return found.group(1)
     found = _ID_AT_TAIL.search(tail)
@@ -137,12 +151,12 @@ def find_id(head: bytes, tail: bytes) -> bytes | None:
 
 def asks(head: bytes) -> bool:
     """Whether a message that cannot be parsed begins like a request or notification."""
-    return bool(_ASKS.search(head))
+    return bool(_ASKS.match(head))
 
 
 def answers(head: bytes) -> bool:
     """Whether a message that cannot be parsed begins like an answer whose id is yet to come."""
-    return bool(_ANSWERS.search(head))
+    return bool(_ANSWERS.match(head))
 
 
 def _what_is_wrong(bad: Exception) -> str:
@@ -150,47 +164,14 @@ def _what_is_wrong(bad: Exception) -> str:
     return f"it is not JSON: {said}"
 
 
-def _members_with_lone_surrogates(frame: bytes) -> Members:
-    r"""`members` for text that holds half a surrogate pair (`"\ud83d"`): rare, legal, and refused by msgspec alone."""
+def _second_look(data: Raws, read: Callable[[bytes], T], bad: Exception) -> T:
+    """What `read` makes of a text that was refused, where half a surrogate pair may be all that is wrong with it."""
+    text = bytes(data)
+    if not surrogates.holds_half_a_pair(text):
+        raise Unreadable(_what_is_wrong(bad)) from None
     try:
-        source = frame.decode()
-        return {name: Raw(source[start:end].encode()) for name, start, end in _walk_object(source)}
-    except (ValueError, IndexError) as bad:
-        raise Unreadable(f"it is not JSON: {bad or 'it ends too early'}") from None
+        return read(text)
+    except ValueError as worse:
+        raise Unreadable(f"it is not JSON: {worse}") from None
     except RecursionError:
         raise Unreadable(f"it is nested more than {MAX_DEPTH} levels deep") from None
-
-
-def _walk_object(source: str) -> Iterator[tuple[str, int, int]]:
-    """(name, start, end) of each member's value in the JSON object `source`."""
-    scan = json.JSONDecoder(parse_constant=_no_constant).raw_decode
-    skip = re.compile(r"[ \t\r\n]*").match
-
-    def after_space(at: int) -> int:
-        found = skip(source, at)
-        return found.end() if found else at
-
-    def expect(at: int, character: str) -> int:
-        if source[at] != character:
-            raise ValueError(f"expected {character!r} at position {at}")
-        return after_space(at + 1)
-
-    at = expect(after_space(0), "{")
-    while source[at] != "}":
-        name, end = scan(source, at)
-        if not isinstance(name, str):
-            raise ValueError(f"expected a name at position {at}")  # noqa: TRY004 - one kind of failure: no JSON
-        start = expect(after_space(end), ":")
-        _, end = scan(source, start)
-        yield name, start, end
-        at = after_space(end)
-        if source[at] != "}":
-            at = expect(at, ",")
-            if source[at] == "}":
-                raise ValueError(f"expected a name at position {at}")
-    if after_space(at + 1) != len(source):
-        raise ValueError(f"trailing characters at position {at + 1}")
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON value")

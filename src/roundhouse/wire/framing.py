@@ -32,7 +32,7 @@ class LineSplitter:
 
     def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
         self.limit = limit
-        self._parts: list[bytes] = []
+        self._line = bytearray()  # what is kept of the line so far
         self._size = 0  # of the line so far, kept or not
         self._head: bytes | None = None  # set while inside an overlong line
         self._tail = b""
@@ -54,15 +54,14 @@ class LineSplitter:
     def _keep(self, part: bytes, frames: list[Frame]) -> None:
         before, self._size = self._size, self._size + len(part)
         if self._head is None:
-            self._parts.append(part)
+            self._line += part
             if self._size <= self.limit:
                 return
-            line = b"".join(self._parts)
-            self._parts.clear()
-            self._head, self._tail = line[:HEAD], line[-TAIL:]
+            self._head, self._tail = bytes(self._line[:HEAD]), bytes(self._line[-TAIL:])
+            self._line = bytearray()
             frames.append(Overlong(self._head, None, self._size))
-            return
-        self._tail = (self._tail + part[-TAIL:])[-TAIL:]
+        else:
+            self._tail = (self._tail + part[-TAIL:])[-TAIL:]
         end = ENDLESS * self.limit
         if before <= end < self._size:
             frames.append(Overlong(self._head, None, self._size, endless=True))
@@ -71,8 +70,8 @@ class LineSplitter:
         if self._head is not None:
             frames.append(Overlong(self._head, self._tail, self._size))
         else:
-            line = b"".join(self._parts)
+            line = bytes(self._line)
             if line and not line.isspace():
                 frames.append(line)
-        self._parts.clear()
+        self._line = bytearray()
         self._size, self._head, self._tail = 0, None, b""

@@ -25,6 +25,7 @@ from roundhouse.wire.envelope import (
     answers,
     asks,
     encode,
+    encode_any,
     find_id,
     join,
     members,
@@ -315,7 +316,7 @@ class Peer:
         body: list[Raws] = []
         for name, value in answer.items():
             if name not in ("jsonrpc", "id"):
-                body += (b"," + encode(name) + b":", value)
+                body += (b"," + encode_any(name) + b":", value)
         self._reply(request_id, body)
 
     def _reply(self, request_id: Raws, body: list[Raws]) -> None:
@@ -418,8 +419,8 @@ class Peer:
         self.last_rubbish = frame[:SHOWN].decode(errors="backslashreplace")
         self.counts["unreadable"] += 1
         head = frame[:HEAD]
-        request_id = find_id(head, frame[-TAIL:])
-        pending = self._blame(head, request_id)
+        request_id = find_id(head, frame[-TAIL:]) if b'"id"' in frame else None
+        pending = self._blame(head, request_id, guess=answers(head))
         if pending is None:
             self._complain(f"sent a line that is no message ({bad}): {self.last_rubbish!r}")
             self._rubbish(bad, frame, request_id if asks(head) else None)
@@ -444,7 +445,7 @@ class Peer:
             sent="yes",
         )
         request_id = find_id(line.head, line.tail or b"")
-        pending = self._blame(line.head, request_id)
+        pending = self._blame(line.head, request_id, guess=True)
         self._settled = pending is not None or request_id is not None or line.endless
         if pending:
             self._spoil(pending, error)
@@ -452,11 +453,11 @@ class Peer:
             self._complain(f"sent a line of more than {MESSAGE_LIMIT >> 20} MiB: {self.last_rubbish!r}")
             self._rubbish(error, line.head, request_id if asks(line.head) else None)
 
-    def _blame(self, head: bytes, request_id: bytes | None) -> Pending | None:
-        """The request that a broken message answers: the one it names, else the only one it can be."""
+    def _blame(self, head: bytes, request_id: bytes | None, *, guess: bool) -> Pending | None:
+        """The request that a broken message answers: the one it names, or, as a guess, the only one there is."""
         if asks(head):
             return None
-        if request_id is None and answers(head):
+        if request_id is None and guess:
             sent = [key for key, pending in self._pending.items() if pending.at is not None]
             request_id = sent[0] if len(sent) == 1 else None
         return self._pending.pop(request_id, None) if request_id is not None else None

@@ -17,6 +17,7 @@ import stat
 import struct
 import termios
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
@@ -25,11 +26,13 @@ from roundhouse.wire.framing import MESSAGE_LIMIT, Frame, LineSplitter
 
 logger = logging.getLogger(__name__)
 
+FAIR_SHARE = 500  # frames of one chunk handled before others have their turn; a chunk can hold 30,000 tiny ones
 READ_SIZE = 64 * 1024  # bytes; what a pipe holds, and small enough for the allocator to reuse
 JOIN_BELOW = 64 * 1024  # bytes; smaller batches are cheaper to copy into one buffer than to hand over in pieces
 PIECES = 512  # buffers a writev may take; half of Linux's limit
-HIGH_WATER = 4 * 1024 * 1024  # queued bytes at which sources are asked to pause
-LOW_WATER = 1024 * 1024  # and at which they may go on
+LAST_CHUNKS = 32  # read of a process that has gone; more only comes when somebody it left writes on
+HIGH_WATER = 256 * 1024  # queued bytes at which sources are asked to pause: what waits here delays everybody's answers
+LOW_WATER = 64 * 1024  # and at which they may go on
 
 
 class Turn:
@@ -211,6 +214,8 @@ class PipeReader:
         self._received = received
         self._ended: Callable[[], None] | None = ended
         self._lines = LineSplitter(limit)
+        self._frames: deque[Frame] = deque()  # read, and not handled yet
+        self._due = False  # more of them will be handled with the loop's next round
         self._paused = False
         self._loop.add_reader(self._fd, self._readable)
 
@@ -225,14 +230,27 @@ class PipeReader:
         self._ended = None
 
     def drain(self) -> None:
-        """Read what is in the pipe already: the last words of a process that has gone."""
-        while self._fd >= 0 and not self._paused and self._read():
-            pass
+        """Handle what is in the pipe already: the last words of a process that has gone."""
+        for _ in range(LAST_CHUNKS):
+            self._handle(len(self._frames))
+            if self._fd < 0 or self._paused or not self._fill():
+                break
+        self._handle(len(self._frames))
 
     def _readable(self) -> None:
-        self._read()
+        if self._frames or self._fill():
+            self._handle(FAIR_SHARE)
+        if self._frames and not self._due:
+            self._due = True
+            self._loop.call_soon(self._go_on)
 
-    def _read(self) -> bool:
+    def _go_on(self) -> None:
+        self._due = False
+        if self._fd >= 0 and not self._paused:
+            self._readable()
+
+    def _fill(self) -> bool:
+        """Read a chunk. Returns whether there was one; the end of the stream is told."""
         try:
             data = os.read(self._fd, READ_SIZE)
         except (BlockingIOError, InterruptedError):
@@ -245,15 +263,19 @@ class PipeReader:
             if told:
                 told()
             return False
+        self._frames.extend(self._lines.feed(data))
+        return True
+
+    def _handle(self, share: int) -> None:
+        """One turn: up to so many frames, and what they cause."""
         with self._turn as turn:
-            for frame in self._lines.feed(data):
+            for _ in range(min(share, len(self._frames))):
                 try:
-                    self._received(frame)
+                    self._received(self._frames.popleft())
                 except Exception:
                     logger.exception("a message was lost: handling it failed")
             touched = turn.writers
         self._pause_for(touched)
-        return True
 
     def _pause_for(self, writers: list[PipeWriter]) -> None:
         full = next((w for w in writers if w.back_pressure and w.queued >= HIGH_WATER), None)
@@ -266,6 +288,7 @@ class PipeReader:
         if self._fd >= 0 and self._paused:
             self._paused = False
             self._loop.add_reader(self._fd, self._readable)
+            self._go_on()
 
 
 def pollable(fd: int) -> int:
