@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from roundhouse import __version__
-from roundhouse.__main__ import _parser
+from roundhouse.__main__ import command_line
 from roundhouse.settings import resource
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def test_one_version_everywhere() -> None:
 def test_the_manifests_arguments_are_a_command_line_we_understand() -> None:
     arguments = MANIFEST["packages"][0]["packageArguments"]
     argv = [part for one in arguments for part in (one.get("name"), one.get("value")) if part]
-    asked = _parser().parse_args([*argv, "servers.json"])
+    asked = command_line().parse_args([*argv, "servers.json"])
     assert asked.standalone
     assert asked.config == Path("servers.json")
 

@@ -1,25 +1,29 @@
-"""`roundhouse`: picks the road. Standard library only, so that the process that stays behind as reaper stays small."""
+"""`roundhouse`: picks the road. The reaper stays behind with next to nothing imported; all else is for the house."""
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
-from pathlib import Path
 
 from roundhouse import __version__
 from roundhouse.process.reaper import guard
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
-def main(argv: list[str] | None = None) -> int:
+
+def main() -> int:
     """Run the command line. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C before anything has begun ends it without a traceback
-    asked = _parser().parse_args(argv)
-    config: Path = asked.config
-    return guard(lambda lifeline: _house(config, lifeline))
+    return guard(_house)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> ArgumentParser:
+    """What can be asked of `roundhouse`."""
+    import argparse
+    from pathlib import Path
+
     parser = argparse.ArgumentParser(
         prog="roundhouse",
         description="One MCP server that runs, calls and looks after all your other MCP servers.",
@@ -48,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _house(config: Path, lifeline: int) -> int:
+def _house(lifeline: int) -> int:
+    asked = command_line().parse_args()
     import logging
 
     import anyio
@@ -56,7 +61,7 @@ def _house(config: Path, lifeline: int) -> int:
     from roundhouse.app import serve_standalone
 
     logging.basicConfig(format="roundhouse: %(message)s", level=logging.INFO, stream=sys.stderr)
-    return anyio.run(serve_standalone, config, lifeline)
+    return anyio.run(serve_standalone, asked.config, lifeline)
 
 
 if __name__ == "__main__":

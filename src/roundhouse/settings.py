@@ -10,7 +10,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +62,9 @@ def load_servers(path: Path, reserved: Iterable[str]) -> list[ServerSpec]:
 
 def resource(name: str) -> str:
     """The text of a file under `prompts/` or `templates/`: inside the wheel, or beside `src` in a checkout."""
-    packed = files("roundhouse").joinpath(name)
-    if packed.is_file():
-        return packed.read_text(encoding="utf-8")
-    return (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
+    packed = Path(__file__).parent / name
+    beside = Path(__file__).parents[2] / name
+    return (packed if packed.is_file() else beside).read_text(encoding="utf-8")
 
 
 def _read(path: Path) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def definitions() -> dict[str, bytes]:
     """The MCP definitions of our own tools, by name, without loading the operations."""
-    listed = elements(files("roundhouse.operations").joinpath("operations.json").read_bytes())
+    listed = elements(Path(__file__).with_name("operations.json").read_bytes())
     return {text(members(one)["name"]) or "": _compact(bytes(one)) for one in listed}
 
 

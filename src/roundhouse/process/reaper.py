@@ -16,7 +16,6 @@ import select
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 
 from roundhouse.process.table import Process, descendants, kill, left_behind
@@ -85,8 +84,12 @@ def _run_house(house: Callable[[int], int], lifeline: int, wake: tuple[int, int]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         become_subreaper()
         code = house(lifeline)
-    except BaseException:
-        traceback.print_exc()  # a fault of ours: there is nobody above who could say it
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:  # a fault of ours: there is nobody above who could say it
+        import traceback
+
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

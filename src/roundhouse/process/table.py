@@ -9,16 +9,30 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 MARK = (
     "ROUNDHOUSE_LIFE"  # environment variable of every process we start: "house pid:house start time:number of the life"
 )
 
 
-class Process(NamedTuple):
-    pid: int
-    started: int  # clock ticks since boot
+class Process:
+    """One process. Plain, because the reaper is better off without `typing` and `dataclasses`.
+
+    Attributes:
+        started: clock ticks since boot.
+    """
+
+    __slots__ = ("pid", "started")
+
+    def __init__(self, pid: int, started: int) -> None:
+        self.pid = pid
+        self.started = started
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Process) and (self.pid, self.started) == (other.pid, other.started)
+
+    def __hash__(self) -> int:
+        return hash((self.pid, self.started))
 
 
 def identify(pid: int) -> Process | None:
