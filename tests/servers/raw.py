@@ -278,12 +278,17 @@ def main() -> None:
     parser.add_argument("--leave", action="append", default=[], help="what to start beside itself")
     parser.add_argument("--slow-start", type=float, default=0.0)
     parser.add_argument("--close-stdin", action="store_true")
+    parser.add_argument("--once", help="a file that is made by the first start; later starts exit at once")
     flags = parser.parse_args()
     if flags.ignore == "term":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for kind in flags.leave:
         start(kind)
     time.sleep(flags.slow_start)
+    if flags.once and os.path.exists(flags.once):
+        flags.init = "exit"
+    elif flags.once:
+        open(flags.once, "x").close()
     if flags.init == "exit":
         os.write(2, b"first line\nno module named frobnicate\n")
         os._exit(7)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import Start
@@ -61,6 +63,35 @@ def test_a_call_that_waits_for_a_start_keeps_its_deadline(start: Start) -> None:
     assert time.monotonic() - begun < 1.5
     assert error["data"]["sent"] == "no"
     assert error["data"]["retryable"] is True
+
+
+def test_a_call_that_waits_for_a_restart_that_fails_learns_why(start: Start, tmp_path: Path) -> None:
+    running = start({"a": raw("--once", str(tmp_path / "started"))})
+    running.tools_with("a__echo")
+    running.call("a__die")
+    running.status_until("a", lambda s: s["state"] != "ready")
+    error = running.call("a__echo", within=5)["error"]
+    assert "exited with code 7" in error["message"]
+    assert error["data"]["sent"] == "no"
+    assert error["data"]["stderr"] == ["first line", "no module named frobnicate"]
+
+
+def test_a_stop_right_after_a_start_does_not_keep_the_processor_busy(start: Start) -> None:
+    running = start({"a": raw(disabled=True)})
+    running.manage("list_servers")
+    calls = [
+        {"jsonrpc": "2.0", "id": name, "method": "tools/call", "params": {"name": name, "arguments": {"name": "a"}}}
+        for name in ("start_server", "stop_server")
+    ]
+    running.send_bytes(b"".join(json.dumps(call).encode() + b"\n" for call in calls))
+    for call in calls:
+        running.answer(call["id"])
+    assert running.status("a")["state"] == "stopped"
+    times = psutil.Process(running.house_pid()).cpu_times()
+    running.call("list_servers")
+    time.sleep(0.5)  # what is measured is that nothing happens
+    after = psutil.Process(running.house_pid()).cpu_times()
+    assert after.user + after.system - times.user - times.system < 0.2
 
 
 def test_a_killed_server_comes_back_and_the_next_call_finds_it(start: Start) -> None:

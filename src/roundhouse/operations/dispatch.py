@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from roundhouse.operations.operation import Operation
 
+REGISTRY = "roundhouse.operations.registry"
+
 
 def definitions() -> dict[str, bytes]:
     """The MCP definitions of our own tools, by name, without loading the operations."""
@@ -32,7 +36,9 @@ async def dispatch(
 
     Raises: `BadMessage` for arguments that do not fit, every problem named; what the handler raises.
     """
-    operation = await anyio.to_thread.run_sync(_operation, name)
+    if not hasattr(sys.modules.get(REGISTRY), "OPERATIONS"):  # not there, or not whole yet
+        await anyio.to_thread.run_sync(importlib.import_module, REGISTRY)
+    operation = _operation(name)
     from pydantic import ValidationError
 
     from roundhouse.operations.operation import Rooms

@@ -223,6 +223,7 @@ class Instance:
             self._move(Event.GONE, self.reason)
             if not self._wanted:
                 await self._woken.wait()
+                self._woken = anyio.Event()
 
     async def _live(self) -> None:
         """One life: start, serve, and the decision what follows. What it leaves behind is ended in every case."""
@@ -323,7 +324,11 @@ class Instance:
                 self._delay, self._next_start = delay, now + delay
                 self.restarts += 1
                 self._move(Event.ENDED, cause)
-                self._peer.lose(self._lost, read)
+                if ready_at < math.inf:
+                    self._peer.lose(self._lost, read)
+                else:  # it never came up: who waited for that learns why
+                    self._peer.close(self.unavailable)
+                    self._peer = self._new_peer()
             case policy.GiveUp(because, retry_after):
                 self._move(Event.ENDED, cause)
                 self._fail(Event.EXHAUSTED, f"{cause}; {because}", retry_after=retry_after)

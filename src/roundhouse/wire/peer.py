@@ -152,7 +152,7 @@ class Peer:
         Args:
             read: bytes of the writer's stream that have been read; all, where that is not known.
         """
-        self._writer, self._opened, self._settled = None, False, False
+        self._writer, self._opened, self._settled, self.troubles = None, False, False, 0
         self._waits, self._waiting_since = set(), None
         for key, pending in list(self._pending.items()):
             if pending.at is None:
@@ -534,7 +534,8 @@ class Peer:
             server=self.name,
             sent="unknown" if sent else "no",
         )
-        self._trouble(error)
+        if sent:
+            self._trouble(error)
         pending.answered(error)
 
     def _stretch(self, seconds: float) -> None:
