@@ -31,7 +31,7 @@ def test_servers_that_all_hang_do_not_keep_the_list_from_coming(start: Start) ->
     running = start({f"h{n}": raw("--init", "hang") for n in range(3)})
     begun = time.monotonic()
     assert "list_servers" in running.tools()
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < 4.0
 
 
 def test_more_hanging_servers_than_cores_do_not_keep_others_from_starting(start: Start) -> None:
@@ -42,7 +42,7 @@ def test_more_hanging_servers_than_cores_do_not_keep_others_from_starting(start:
 
 
 def test_a_server_that_is_late_is_told_by_list_changed(start: Start) -> None:
-    running = start({"quick": raw(), "slow": raw("--slow-start", "3")})
+    running = start({"quick": raw(), "slow": raw("--slow-start", "4")})
     first = running.tools()
     assert "quick__echo" in first
     assert "slow__echo" not in first

@@ -22,7 +22,7 @@ from roundhouse.wire.stdio import Turn
 FIRST_LIST_QUIET = (
     0.5  # seconds without another server becoming ready after which a first list is not held back further
 )
-FIRST_LIST_LIMIT = 2.0  # seconds it is held back at most
+FIRST_LIST_LIMIT = 3.0  # seconds it is held back at most: what a package runner with a warm cache needs, and some
 
 
 class Supervisor:
