@@ -8,7 +8,6 @@ stream.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TypeVar
@@ -34,17 +33,6 @@ encode = msgspec.json.encode
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = bytes.maketrans(b"[{]}", bytes([1, 1, 255, 255]))  # read as signed bytes: up, up, down, down
 _SLICE = 64 * 1024  # bytes looked at together; bounds what a text of nothing but quotes costs
-
-# Where an id stands in a message that cannot be parsed: right behind the version, or at the very end, as SDKs write it.
-_ID = rb'"id"\s*:\s*(-?\d+|"(?:[^"\\]|\\.)*")'
-_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"'
-_BEGIN = rb"[^{]*\{\s*"  # the message itself, behind whatever was printed before it; never an object inside it
-_ASKS = re.compile(_BEGIN + rb"(?:" + _VERSION + rb"\s*,\s*)?(?:" + _ID + rb'\s*,\s*)?"method"\s*:')
-_ANSWERS = re.compile(_BEGIN + rb"(?:" + _VERSION + rb'\s*,\s*)?"(?:result|error)"\s*:')
-_ID_AT_HEAD = re.compile(_BEGIN + rb"(?:" + _VERSION + rb"\s*,\s*)?" + _ID + rb"\s*,")
-_ID_AT_TAIL = re.compile(
-    rb",\s*(?:" + _VERSION + rb"\s*,\s*" + _ID + rb"|" + _ID + rb"\s*,\s*" + _VERSION + rb")\s*\}\s*$"
-)
 
 
 class Unreadable(ValueError):
@@ -138,25 +126,6 @@ def encode_any(value: object) -> bytes:
         return encode(value)
     except UnicodeEncodeError:
         return json.dumps(value).encode()
-
-
-def find_id(head: bytes, tail: bytes) -> bytes | None:
-    """The id of a message that cannot be parsed, from its first and last bytes, where its writer put it plainly."""
-    found = _ID_AT_HEAD.match(head)
-    if found:
-        return found.group(1)
-    found = _ID_AT_TAIL.search(tail)
-    return found and (found.group(1) or found.group(2))
-
-
-def asks(head: bytes) -> bool:
-    """Whether a message that cannot be parsed begins like a request or notification."""
-    return bool(_ASKS.match(head))
-
-
-def answers(head: bytes) -> bool:
-    """Whether a message that cannot be parsed begins like an answer whose id is yet to come."""
-    return bool(_ANSWERS.match(head))
 
 
 def _what_is_wrong(bad: Exception) -> str:

@@ -22,16 +22,15 @@ from roundhouse.wire.envelope import (
     Parts,
     Raws,
     Unreadable,
-    answers,
-    asks,
     encode,
     encode_any,
-    find_id,
     join,
     members,
     open_envelope,
 )
 from roundhouse.wire.framing import HEAD, MESSAGE_LIMIT, TAIL, Frame, Overlong
+from roundhouse.wire.quota import Quota
+from roundhouse.wire.salvage import answers, asks, find_id
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +121,7 @@ class Peer:
         self._waits: set[object] = set()
         self._held = 0  # bytes
         self._notes = {b'"notifications/progress"': self._progress, b'"notifications/cancelled"': self._cancelled}
-        self._allowance = float(NOTIFICATION_BURST)
-        self._allowance_at = self._loop.time()
+        self._quota = Quota(NOTIFICATION_BURST, NOTIFICATION_RATE, self._loop.time())
         self._logged_at = -math.inf
 
     # -- the conversation
@@ -284,6 +282,7 @@ class Peer:
         pending = self._pending.get(request_id)
         if pending is not None and pending.at is None:
             del self._pending[request_id]
+            self._held -= pending.size
             return True
         if pending is not None:
             self.notify("notifications/cancelled", join({**params, "requestId": request_id}))
@@ -396,15 +395,8 @@ class Peer:
         return True
 
     def _may_notify(self) -> bool:
-        self._allowance -= 1
-        if self._allowance >= 0:
+        if self._quota.take(self._loop.time()):
             return True
-        now = self._loop.time()
-        self._allowance = min(NOTIFICATION_BURST, (now - self._allowance_at) * NOTIFICATION_RATE) - 1
-        self._allowance_at = now
-        if self._allowance >= 0:
-            return True
-        self._allowance = -1.0
         self.counts["notifications_dropped"] += 1
         self._complain("sends notifications faster than anybody can read; dropping some")
         return False
@@ -519,6 +511,8 @@ class Peer:
         due = [(key, pending) for key, pending in self._pending.items() if pending.deadline <= now]
         for key, pending in due:
             del self._pending[key]
+            if pending.at is None:
+                self._held -= pending.size
             self._expire(key, pending)
         if self._pending:
             self._set_alarm(min(pending.deadline for pending in self._pending.values()))
