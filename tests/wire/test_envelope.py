@@ -53,7 +53,7 @@ def _list(items: list[tuple[bytes, bytes]]) -> bytes:
 VALUES: st.SearchStrategy[bytes] = st.recursive(
     st.one_of(st.sampled_from([b"null", b"true", b"false", b"{}", b"[]"]), NUMBERS, STRINGS),
     lambda inner: st.one_of(
-        st.lists(st.tuples(NAMES, inner, BLANKS), max_size=3).map(_object),
+        st.lists(st.tuples(NAMES, inner, BLANKS), max_size=3).map(an_object),
         st.lists(st.tuples(inner, BLANKS), max_size=3).map(_list),
     ),
     max_leaves=6,
