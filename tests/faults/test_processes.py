@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -133,6 +134,23 @@ def test_19_what_house_and_reaper_left_when_both_were_killed_is_swept_at_the_nex
             following.logged("2 processes that an earlier house left behind")
             assert until(lambda: not set(left) & set(living()), GONE_WITHIN)
             assert following.call("b__echo")["result"]
+
+
+def test_19_what_carries_the_mark_of_another_container_is_left_alone(tmp_path: Path) -> None:
+    marks = {"other": "1:999999:1:1", "nonsense": "x", "older": "999999:1:1"}
+    sleepers = {
+        name: subprocess.Popen(["sleep", "60"], env={**os.environ, "ROUNDHOUSE_LIFE": mark})
+        for name, mark in marks.items()
+    }
+    try:
+        with house(tmp_path, {"b": raw()}) as following:
+            following.tools_with("b__echo")
+            assert following.call("b__echo")["result"]
+            assert [name for name, sleeper in sleepers.items() if sleeper.poll() is not None] == []
+    finally:
+        for sleeper in sleepers.values():
+            sleeper.kill()
+            sleeper.wait()
 
 
 def test_19_a_house_beside_a_living_house_sweeps_nothing_of_it(tmp_path: Path) -> None:

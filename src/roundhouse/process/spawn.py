@@ -18,7 +18,7 @@ from typing import IO
 import anyio
 
 from roundhouse.errors import CommandNotFound
-from roundhouse.process.table import MARK, identify
+from roundhouse.process.table import MARK, mark_of_house
 
 # What a server inherits of our environment: what a shell would need, and what package runners need behind a proxy or a
 # private certificate authority. Everything else (tokens, keys, other people's settings) has to be given to it by name.
@@ -75,8 +75,7 @@ class Children:
     def __init__(self) -> None:
         self._living: set[Child] = set()
         self._count = 0
-        me = identify(os.getpid())
-        self._house = f"{me.pid}:{me.started}" if me else f"{os.getpid()}:"
+        self._house = mark_of_house()
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._bury)
 
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> Child:

@@ -111,12 +111,25 @@ def kill(processes: Iterable[Process], number: signal.Signals) -> None:
                 os.close(handle)
 
 
+def mark_of_house() -> str:
+    """What the marks of this process's children begin with."""
+    me = identify(os.getpid())
+    return f"{_namespace()}:{os.getpid()}:{me.started if me else 0}"
+
+
 def _house_lives(mark: str) -> bool:
-    pid, _, rest = mark.partition(":")
-    started, _, _ = rest.partition(":")
-    if not (pid.isdigit() and started.isdigit()):
-        return True  # not our kind of mark: none of our business
-    return alive(Process(int(pid), int(started)))
+    """Whether a mark's house lives, or is none of our business: pids of another container mean nothing here."""
+    parts = mark.split(":")
+    if len(parts) != 4 or not all(part.isdigit() for part in parts) or int(parts[0]) != _namespace():
+        return True
+    return alive(Process(int(parts[1]), int(parts[2])))
+
+
+def _namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def _pids() -> Iterator[int]:
