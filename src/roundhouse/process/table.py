@@ -10,9 +10,8 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 
-MARK = (
-    "ROUNDHOUSE_LIFE"  # environment variable of every process we start: "house pid:house start time:number of the life"
-)
+# Environment variable of every process we start: "pid namespace:house pid:house start time:number of the life".
+MARK = "ROUNDHOUSE_LIFE"
 
 
 class Process:
