@@ -139,7 +139,7 @@ def test_19_what_house_and_reaper_left_when_both_were_killed_is_swept_at_the_nex
 def test_19_what_carries_the_mark_of_another_container_is_left_alone(tmp_path: Path) -> None:
     marks = {"other": "1:999999:1:1", "nonsense": "x", "older": "999999:1:1"}
     sleepers = {
-        name: subprocess.Popen(["sleep", "60"], env={**os.environ, "ROUNDHOUSE_LIFE": mark})
+        name: subprocess.Popen(["sleep", "60"], env={**os.environ, "ROUNDHOUSE_MARK": mark})
         for name, mark in marks.items()
     }
     try:

@@ -10,8 +10,9 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 
-# Environment variable of every process we start: "pid namespace:house pid:house start time:number of the life".
-MARK = "ROUNDHOUSE_LIFE"
+# Environment variable of every process we start: "pid namespace:house pid:house start time:number of the life". Other
+# versions of ours read it to decide what to kill, so a different form needs a different name.
+MARK = "ROUNDHOUSE_MARK"
 
 
 class Process:
