@@ -59,8 +59,9 @@ def _house(lifeline: int) -> int:
     import anyio
 
     from roundhouse.app import serve_standalone
+    from roundhouse.process.output import LogHandler
 
-    logging.basicConfig(format="roundhouse: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler(2)])
     return anyio.run(serve_standalone, asked.config, lifeline)
 
 

@@ -23,6 +23,7 @@ from roundhouse.gateway.switch import CALL_TOOL, Switch
 from roundhouse.model.servers import ServerSpec
 from roundhouse.operations.dispatch import definitions, dispatch
 from roundhouse.process.spawn import Children
+from roundhouse.process.stop import ALL, end_everybody
 from roundhouse.settings import load_servers, resource
 from roundhouse.supervise.instance import Instance
 from roundhouse.supervise.supervisor import Supervisor
@@ -112,6 +113,7 @@ class House:
         """Stop every server. Returns when no process is left."""
         if self._supervisor:
             await self._supervisor.stop()
+        await end_everybody(ALL.stragglers)
 
     def hurry(self) -> None:
         """Skip the polite part of leaving."""

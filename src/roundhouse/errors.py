@@ -20,7 +20,7 @@ UNAVAILABLE = -32000  # implementation-defined range: the server behind the tool
 TIMED_OUT = -32001  # what the MCP SDKs use for a request that ran out of time
 
 SHOWN = 100  # characters of somebody's wrong name that an error repeats
-COMPARED = 500  # known names a wrong one is compared with; more would take longer than the hint is worth
+COMPARED = 150  # known names a wrong one is compared with; more would take longer than the hint is worth
 
 
 class RoundhouseError(Exception):

@@ -92,6 +92,26 @@ def test_17_a_second_signal_does_not_wait_for_the_polite_part(tmp_path: Path) ->
         assert time.monotonic() - begun < 1.0
 
 
+@pytest.mark.parametrize("whom", ["the process", "the house in it"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_17_a_daemon_that_lost_our_mark_and_its_session_goes_with_the_house(
+    tmp_path: Path, number: signal.Signals, whom: str
+) -> None:
+    entry = raw()
+    script = f"env -i setsid sleep 61 & exec {entry['command']} {' '.join(entry['args'])}"
+    with house(tmp_path, {"a": {"command": "sh", "args": ["-c", script]}}) as running:
+        running.tools_with("a__echo")
+        os.kill(running.process.pid if whom == "the process" else running.house_pid(), number)
+        assert wait_until_nobody_is_left() == []
+
+
+def test_17_our_own_mark_in_our_environment_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    with house(tmp_path, {"a": raw()}, env={"ROUNDHOUSE_MARK": f"{namespace}:999999:1:1"}) as running:
+        running.tools_with("a__echo")
+        assert running.call("a__echo")["result"]
+
+
 @pytest.mark.parametrize("kind", ["child", "stubborn child", "daemon", "stubborn daemon"])
 def test_18_a_stopped_server_leaves_no_grandchildren(start: Start, kind: str) -> None:
     running = start({"one": raw(), "other": raw()})

@@ -21,7 +21,7 @@ DEFINITIONS = [
     rb'{"x-new":{"b":null,"a":[-0,1E+2]},"inputSchema":{ "type" : "object" },@,"annotations":null}',
     '{"inputSchema":{"title":"日本語 😀"},"title":"",@}'.encode(),
     rb'{@,"description":"half a pair: \ud83d","inputSchema":{}}',
-    rb'{"description":"its \"name\":\"say\"",@,"outputSchema":{"name":"say"}}',
+    rb'{"description":"its \"name\":\"say\"",@,"inputSchema":{},"outputSchema":{"name":"say"}}',
 ]
 
 
@@ -49,7 +49,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMED = st.dictionaries(st.text(max_size=5) | st.sampled_from(["title", "inputSchema"]), JSON, max_size=4)
+NAMED = st.dictionaries(st.text(max_size=5) | st.sampled_from(["x-title", "xSchema"]), JSON, max_size=4)
 
 
 @settings(deadline=None)
@@ -57,7 +57,9 @@ NAMED = st.dictionaries(st.text(max_size=5) | st.sampled_from(["title", "inputSc
 def test_every_other_member_of_a_definition_keeps_its_value_and_place(
     others: dict[str, Any], name: str, ascii_only: bool, separators: tuple[str, str]
 ) -> None:
-    sent = json.dumps({**others, "name": name}, ensure_ascii=ascii_only, separators=separators).encode()
+    sent = json.dumps(
+        {**others, "inputSchema": {}, "name": name}, ensure_ascii=ascii_only, separators=separators
+    ).encode()
     (entry,) = part_of("a", [sent]).entries
     before, after = members(sent), members(entry)
     assert list(after) == list(before)
@@ -73,13 +75,40 @@ def test_every_other_member_of_a_definition_keeps_its_value_and_place(
 def test_a_route_leads_to_the_name_as_the_server_wrote_it(name: str) -> None:
     for ascii_only in (True, False):
         written = json.dumps(name, ensure_ascii=ascii_only).encode()
-        part = part_of("a", [b'{"name":%b}' % written])
+        part = part_of("a", [b'{"name":%b,"inputSchema":{}}' % written])
         assert part.routes == {public_name("a", name): Route("a", written)}
 
 
 def test_a_name_behind_an_escaped_key_is_found() -> None:
-    part = part_of("a", [rb'{"n\u0061me":"say","t":1}'])
-    assert part.entries == (b'{"name":"a__say","t":1}',)
+    part = part_of("a", [rb'{"n\u0061me":"say","inputSchema":{}}'])
+    assert part.entries == (b'{"name":"a__say","inputSchema":{}}',)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b"",
+        b',"inputSchema":null',
+        b',"inputSchema":"x"',
+        b',"inputSchema":{"type":"string"}',
+        b',"inputSchema":{},"description":5',
+        b',"inputSchema":{},"annotations":[1]',
+        b',"inputSchema":{},"outputSchema":3',
+        b',"inputSchema":{},"_meta":7',
+        b',"inputSchema":{},"title":{}',
+        b',"inputSchema":{},"icons":"x"',
+    ],
+)
+def test_a_definition_for_which_clients_refuse_the_whole_list_is_left_out(members: bytes) -> None:
+    part = part_of("a", [tool("before"), b'{"name":"bad"%b}' % members, tool("after")])
+    assert list(part.routes) == ["a__before", "a__after"]
+    assert "'bad' was left out" in part.notes[0]
+
+
+def test_a_thousand_bad_definitions_are_a_few_notes() -> None:
+    part = part_of("a", [b"{}"] * 1_000)
+    assert len(part.notes) == 21
+    assert part.notes[-1] == "and 980 more"
 
 
 @pytest.mark.parametrize(

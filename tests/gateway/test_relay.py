@@ -228,6 +228,56 @@ def test_a_question_of_a_server_that_died_is_taken_back(house: House) -> None:
     assert cancelled["params"]["requestId"] == asked["id"]
 
 
+def test_an_answer_to_a_dead_servers_question_is_not_given_to_its_successor(house: House) -> None:
+    """Servers number their questions anew in each life; the ids meet."""
+    house.ask_tool("a__ask", {"method": "elicitation/create", "id": 0, "params": {"message": "show the weather?"}})
+    first = house.wait(lambda m: m.get("method") == "elicitation/create")
+    house.call("a__die")
+    key = house.ask_tool("a__ask", {"method": "elicitation/create", "id": 0, "params": {"message": "delete all?"}})
+    second = house.wait(lambda m: m.get("method") == "elicitation/create" and m["id"] != first["id"])
+    house.send({"id": first["id"], "result": {"action": "accept"}})
+    house.call("a__echo")
+    assert house.answers(key) == []
+    house.send({"id": second["id"], "result": {"action": "decline"}})
+    assert json.loads(house.answer(key)["result"]["content"][0]["text"]) == {"action": "decline"}
+
+
+def test_a_question_the_server_takes_back_lets_the_clocks_go_on(start: Start) -> None:
+    house = start({"a": raw(call_timeout=0.5)})
+    house.tools_with("a__echo")
+    house.ask_tool("a__ask", {"method": "elicitation/create", "id": "q", "cancel": True})
+    house.notification("notifications/cancelled")
+    assert house.call("a__nothing", within=3)["error"]["data"]["code"] == "RH_CALL_TIMEOUT"
+
+
+def test_more_questions_than_anybody_can_answer_are_refused(house: House) -> None:
+    house.call("a__ask_often", {"times": 150})
+    asked = [m for m in house.messages if m.get("method") == "roots/list"]
+    assert len(asked) == 100
+
+
+def test_escaped_method_names_are_the_same_methods(house: House) -> None:
+    line = rb'{"jsonrpc":"2.0","method":"notifications\/progress","params":{"progressToken":@ID@,"progress":1}}'
+    both = line + b"\n" + b'{"jsonrpc":"2.0","id":@ID@,"result":{}}'
+    key = house.ask_tool("a__raw", {"hex": both.hex()}, _meta={"progressToken": "mine"})
+    assert house.answer(key)["result"] == {}
+    assert house.notification("notifications/progress")["params"]["progressToken"] == "mine"
+    slow = house.ask_tool("a__nothing")
+    house.send_bytes(rb'{"jsonrpc":"2.0","method":"notifications\/cancelled","params":{"requestId":%d}}' % slow + b"\n")
+    heard = json.loads(house.call("a__heard")["result"]["content"][0]["text"])
+    assert any(m.get("method") == "notifications/cancelled" for m in heard)
+
+
+def test_cancelled_calls_say_nothing_of_a_servers_health(start: Start) -> None:
+    house = start({"a": raw(call_timeout=0.3)})
+    house.tools_with("a__echo")
+    for _ in range(6):
+        house.notify("notifications/cancelled", {"requestId": house.ask_tool("a__nothing")})
+    assert house.call("a__sleep", {"seconds": 0.2})["result"]
+    with pytest.raises(AssertionError, match="stayed"):
+        house.status_until("a", lambda s: s["state"] == "degraded", within=0.5)
+
+
 def test_a_servers_log_reaches_the_client_whole(house: House) -> None:
     house.call("a__log", {"n": 1.5})
     params = house.notification("notifications/message")["params"]

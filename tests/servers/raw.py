@@ -19,7 +19,7 @@ from typing import Any
 TOOLS = [
     "echo", "sleep", "progress", "raw", "line", "big", "deep", "flood", "stderr", "die", "exit", "ask", "log", "add",
     "remove", "twice", "nothing", "spawn", "environment", "close_stdin", "close_stdout", "deaf", "wrong_ids", "partial",
-    "junk", "endless", "big_tail", "heard",
+    "junk", "endless", "big_tail", "heard", "ask_often",
 ]  # fmt: skip
 
 lock = threading.Lock()
@@ -202,9 +202,16 @@ class Server:
 
     def tool_ask(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
         """Ask the client something; its answer becomes ours."""
-        request = f"ask-{key}"
+        request = args.get("id", f"ask-{key}")
         self.answers[request] = key
         send({"id": request, "method": args["method"], "params": args.get("params") or {}})
+        if args.get("cancel"):
+            send({"method": "notifications/cancelled", "params": {"requestId": request}})
+
+    def tool_ask_often(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
+        for number in range(args["times"]):
+            send({"id": f"often-{number}", "method": "roots/list"})
+        send({"id": key, "result": text("asked")})
 
     def tool_log(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
         send({"method": "notifications/message", "params": {"level": "warning", "data": args, "x-more": None}})

@@ -133,6 +133,22 @@ def test_a_call_the_killed_process_never_read_is_answered_by_its_successor(start
         assert len(running.answers(key)) == 1
 
 
+def test_a_cancelled_call_is_not_carried_out_by_the_next_life(start: Start) -> None:
+    running = start({"a": raw()})
+    running.tools_with("a__echo")
+    pid = running.status("a")["pid"]
+    running.ask_tool("a__deaf")
+    running.notification("notifications/message")
+    cancelled = running.ask_tool("a__echo", {"pay": 100})
+    running.notify("notifications/cancelled", {"requestId": cancelled})
+    kept = running.ask_tool("a__echo", {"n": 1})
+    running.manage("list_servers")
+    os.kill(pid, signal.SIGKILL)
+    assert running.answer(kept)["result"]
+    assert "pay" not in running.call("a__heard")["result"]["content"][0]["text"]
+    assert running.answers(cancelled) == []
+
+
 def test_a_server_that_exits_at_once_is_given_up_after_five_restarts_with_its_last_words(start: Start) -> None:
     running = start({"a": raw("--init", "exit"), "good": raw()})
     status = running.status_until("a", lambda s: s["state"] == "failed", within=30)

@@ -28,7 +28,7 @@ class StdioDoor:
 
     def listen(self, received: Callable[[Frame], None]) -> None:
         """Hand every frame to `received` from now on."""
-        PipeReader(self._stdin, self._turn, received=received, ended=self._left)
+        PipeReader(self._stdin, self._turn, received=received, ended=self._left, answers=self.writer)
 
 
 def _take(fd: int, mode: int) -> int:

@@ -6,7 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from roundhouse.gateway.names import public_name
-from roundhouse.wire.envelope import Raws, Unreadable, encode, join, members, text
+from roundhouse.model.text import shorten
+from roundhouse.wire.envelope import Members, Raws, Unreadable, encode, join, members, text
+
+MOST_NOTES = 20  # of one server; a model reads them
+# What the value of a known member begins with. Unknown members may be anything.
+TYPES = {
+    "title": b'"n',  # n: null, which clients take for absent
+    "description": b'"n',
+    "inputSchema": b"{",
+    "outputSchema": b"{n",
+    "annotations": b"{n",
+    "execution": b"{n",
+    "icons": b"[n",
+    "_meta": b"{n",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +87,28 @@ def part_of(server: str, tools: Iterable[Raws]) -> Part:
             continue
         public = public_name(server, name)
         if public in routes:
-            notes.append(f"a second tool named {name!r} was left out")
+            notes.append(f"a second tool named {shorten(name)!r} was left out")
+            continue
+        if wrong := _wrong_member(definition):
+            notes.append(f"the tool {shorten(name)!r} was left out, clients would refuse the whole list: {wrong}")
             continue
         routes[public] = Route(server, bytes(definition["name"]))
         entries.append(b"".join(join({**definition, "name": encode(public)})))
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES:,} more"]
     return Part(tuple(entries), routes, tuple(notes))
+
+
+def _wrong_member(definition: Members) -> str:
+    """What in a tool definition the protocol does not allow (MCP, `Tool`); empty if nothing is."""
+    for member, begins in TYPES.items():
+        value = definition.get(member)
+        if value is not None and bytes(memoryview(value)[:1]) not in begins:
+            return f"its `{member}` has the wrong type"
+    if "inputSchema" not in definition:
+        return "it has no `inputSchema`"
+    try:
+        kind = members(definition["inputSchema"]).get("type", b'"object"')
+    except Unreadable:
+        kind = b""
+    return "" if bytes(kind) == b'"object"' else "its `inputSchema` is no schema of type object"

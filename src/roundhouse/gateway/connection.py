@@ -17,13 +17,16 @@ from anyio.abc import TaskGroup
 from roundhouse import __version__
 from roundhouse.errors import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, BadMessage, RoundhouseError, TooLarge
 from roundhouse.gateway.switch import CALL_TOOL, Server, Switch, Translate, unwrap
+from roundhouse.model.text import shorten
 from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, elements, encode, join, members, text
 from roundhouse.wire.eras import HANDSHAKE_VERSIONS, Profile, read_profile
-from roundhouse.wire.peer import Peer, Writer
+from roundhouse.wire.peer import QUEUE_LIMIT, Peer, Writer, method_of
 
 logger = logging.getLogger(__name__)
 
 IDLE_POLL = 0.02  # seconds; only looked at while leaving
+FAULT = "Roundhouse failed to do this; its log (stderr) says where."
+LONGEST_BATCH = 1_000  # messages in a line
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")  # RFC 5424, section 6.2.1
 CAPABILITIES = encode({"tools": {"listChanged": True}, "logging": {}})
 UNANSWERABLE = b"null"  # the id of an answer to something whose own id could not be read (JSON-RPC 2.0, section 5)
@@ -78,6 +81,7 @@ class Connection:
         self._translate = translate
         self._tasks = tasks
         self._confirmed = False
+        self._waiting = 0  # bytes of calls whose server has not listed its tools yet
         self._listed = False  # it has a list that can be out of date
         self._requests: dict[bytes, Callable[[Raws, Members], None]] = {
             b'"initialize"': self._initialize,
@@ -112,7 +116,7 @@ class Connection:
     # -- what the client says
 
     def _received(self, message: Members) -> None:
-        method = bytes(message["method"])
+        method = method_of(message) or b""
         if "id" not in message:
             self._notified(method, message)
             return
@@ -121,10 +125,11 @@ class Connection:
             why = f"The id of a request is a string or a whole number, not {bytes(request_id)[:40]!r}."
             self._fail(UNANSWERABLE, BadMessage(why))
             return
-        handle = self._requests.get(method) or self._requests.get(encode(text(message["method"])))
+        handle = self._requests.get(method)
         if handle is None:
             known = ", ".join(name.decode().strip('"') for name in self._requests)
-            why = f"Roundhouse does not know the method {text(message['method'])!r} yet. Known: {known}."
+            shown = shorten(text(message["method"]) or "")
+            why = f"Roundhouse does not know the method {shown!r} yet. Known: {known}."
             self._fail(request_id, BadMessage(why, number=METHOD_NOT_FOUND))
         elif self.profile is None and handle in (self._list_tools, self._call_tool, self._set_level):
             why = "Send `initialize` first, then `notifications/initialized`; nothing was done."
@@ -132,7 +137,11 @@ class Connection:
         else:
             if self.profile is not None and handle is not self._ping:
                 self._confirm()  # a client that goes on without confirming is open all the same
-            handle(request_id, message)
+            try:
+                handle(request_id, message)
+            except Exception:
+                logger.exception("a request failed in a way nobody foresaw")
+                self._fail(request_id, RoundhouseError(FAULT))
 
     def _notified(self, method: bytes, message: Members) -> None:
         if self.profile is None:
@@ -153,10 +162,14 @@ class Connection:
             why = f"That line is no message: {bad}. Send one JSON-RPC object a line."
             self._fail(request_id or UNANSWERABLE, BadMessage(why, number=PARSE_ERROR))
             return
-        if not batch:
-            self._fail(UNANSWERABLE, BadMessage("That line is an empty batch."))
+        if not 0 < len(batch) <= LONGEST_BATCH:
+            self._fail(UNANSWERABLE, BadMessage(f"A batch has 1 to {LONGEST_BATCH:,} messages, not {len(batch):,}."))
+            return
         for message in batch:  # a batch (2025-03-26): its answers leave one by one
-            self.receive(bytes(message))
+            if bytes(memoryview(message)[:1]) == b"[":
+                self._fail(UNANSWERABLE, BadMessage("A batch holds messages, not batches."))
+            else:
+                self.receive(bytes(message))
 
     # -- requests
 
@@ -235,7 +248,12 @@ class Connection:
         elif self._host.is_ours(name):
             self._begin(request_id, self._operate(request_id, name, params.get("arguments")))
         elif server := self._switch.awaited(name):
-            self._begin(request_id, self._call_when_settled(server, request_id, message, params, name))
+            size = sum(map(len, params.values()))
+            if self._waiting + size > QUEUE_LIMIT:
+                self._fail(request_id, server.unavailable("no"))
+                return
+            self._waiting += size
+            self._begin(request_id, self._call_when_settled(server, request_id, message, params, name, size))
         else:
             self._switch.call(self.peer, request_id, message, params, name)
 
@@ -243,11 +261,14 @@ class Connection:
         self.peer.answer(request_id, await self._host.operate(name, arguments))
 
     async def _call_when_settled(
-        self, server: Server, request_id: Raws, message: Members, params: Members, name: str
+        self, server: Server, request_id: Raws, message: Members, params: Members, name: str, size: int
     ) -> None:
         begun = anyio.current_time()
-        with anyio.move_on_after(server.call_timeout):
-            await server.settle()
+        try:
+            with anyio.move_on_after(server.call_timeout):
+                await server.settle()
+        finally:
+            self._waiting -= size
         if not server.settled:
             raise server.unavailable("no")
         self._switch.call(self.peer, request_id, message, params, name, waited=anyio.current_time() - begun)
@@ -276,7 +297,7 @@ class Connection:
                 self._fail(request_id, error)
             except Exception:
                 logger.exception("a request failed in a way nobody foresaw")
-                self._fail(request_id, RoundhouseError("Roundhouse failed to do this; its log (stderr) says where."))
+                self._fail(request_id, RoundhouseError(FAULT))
         if scope.cancelled_caught:
             self.peer.forget(request_id)
 

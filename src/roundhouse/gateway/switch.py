@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from roundhouse.errors import INVALID_PARAMS, BadMessage, NotFound, RoundhouseError
+from roundhouse.errors import INVALID_PARAMS, UNAVAILABLE, BadMessage, NotFound, RoundhouseError
 from roundhouse.gateway.catalogue import Catalogue
 from roundhouse.gateway.names import SEPARATOR
 from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, encode_any, join, members, text
@@ -19,6 +19,7 @@ from roundhouse.wire.peer import PERSON_LIMIT, Peer
 
 Translate = Callable[[RoundhouseError], bytes]
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
+OPEN_QUESTIONS = 100  # a server may have to the client at a time; more is a fault, and would pile up
 CALL_TOOL = "call_tool"  # our tool that calls any other by name: for clients that froze their list
 
 
@@ -55,10 +56,10 @@ class Relay:
         finished: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
-        self._source_id = source_id
+        self._source_id = bytes(source_id)  # a copy: a part of the frame would keep all of it in memory
         self._target = target
         self._target_id = target.new_id()
-        self._token: Raws | None = None
+        self._token: bytes | None = None
         self._translate = translate
         self._cancelled = False
         self._finished = finished
@@ -83,29 +84,34 @@ class Relay:
             meta = members(params["_meta"])
         except Unreadable:  # null, or no object: not ours to judge
             return params
-        self._token = meta.get("progressToken")
-        if self._token is None:
+        if "progressToken" not in meta:
             return params
+        self._token = bytes(meta["progressToken"])
         return {**params, "_meta": b"".join(join({**meta, "progressToken": self._target_id}))}
 
     def _answered(self, got: Members | RoundhouseError) -> None:
-        if not self._source.awaits(self._source_id):
-            pass  # the source has gone, or its successor is there, who never asked
+        if not self._source.awaits(self._source_id, self._cancel):
+            pass  # the source has gone, or asked something else under the same id since
         elif not isinstance(got, RoundhouseError):
             self._source.pass_on(self._source_id, got)
         elif self._cancelled:  # who cancels expects no answer; one the target gives all the same is passed on above
             self._source.forget(self._source_id)
         else:
             self._source.fail(self._source_id, self._translate(got))
-        if self._finished:
-            self._finished()
+        self._finish()
 
     def _progressed(self, params: Members) -> None:
         if self._token is not None:
             self._source.notify("notifications/progress", join({**params, "progressToken": self._token}))
 
+    def _finish(self) -> None:
+        finished, self._finished = self._finished, None
+        if finished:
+            finished()
+
     def _cancel(self, params: Members) -> None:
         self._cancelled = True
+        self._finish()
         if self._target.cancel(self._target_id, params):
             self._source.forget(self._source_id)
 
@@ -154,6 +160,10 @@ class Switch:
     def ask_client(self, client: Peer, server: Peer, message: Members, method: str) -> None:
         """Relay a server's own request to a client. Its calls' clocks stand still until the person has answered."""
         request_id = message["id"]
+        if server.unanswered >= OPEN_QUESTIONS:
+            many = BadMessage(f"{OPEN_QUESTIONS} requests of this server are unanswered already.", number=UNAVAILABLE)
+            server.fail(request_id, self._translate(many))
+            return
         answered = server.wait_for_person()
         try:
             params = members(message["params"]) if "params" in message else None

@@ -1,9 +1,11 @@
-"""What a server says on stderr: the last mebibyte of it, in lines, clean enough to show."""
+"""What is said on stderr: the last mebibyte of what a server says there, and our own log, which never waits."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import select
 from collections import deque
 from itertools import chain, islice
 
@@ -11,9 +13,39 @@ from roundhouse.model.text import clean
 
 RING = 1024 * 1024  # bytes kept per server
 READ_SIZE = 64 * 1024
+LAST_CHUNKS = 32  # read at the end; more only comes when somebody writes on
 LONGEST_LINE = 4096  # bytes; a longer one is cut into several, so that one endless line cannot hide the rest
 LINE_OVERHEAD = 50  # bytes a kept line costs besides its text, so that a flood of empty lines is bounded too
 LAST_LINES = 5  # shown with every error
+
+
+class LogHandler(logging.Handler):
+    """Our own log, on our stderr, which a client may have stopped reading: a line that would block is dropped.
+
+    The descriptor stays blocking, because it may be the client's terminal. A pipe that is ready takes a line of this
+    length whole.
+    """
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._dropped = 0
+        self._ready = select.poll()
+        self._ready.register(fd, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, if it can be written at once."""
+        if not any(events & select.POLLOUT for _, events in self._ready.poll(0)):
+            self._dropped += 1
+            return
+        note = f" ({self._dropped} lines before this were dropped)" if self._dropped else ""
+        line = clean(f"roundhouse: {self.format(record)}{note}").encode()[: LONGEST_LINE - 1] + b"\n"
+        try:
+            os.write(self._fd, line)
+        except OSError:
+            self._dropped += 1
+        else:
+            self._dropped = 0
 
 
 class StderrRing:
@@ -37,8 +69,9 @@ class StderrRing:
 
     def release(self, fd: int) -> None:
         """Take what is there, then stop reading: whoever still holds the other end has no reader any more."""
-        while fd in self._fds and self._read(fd):
-            pass
+        for _ in range(LAST_CHUNKS):
+            if fd not in self._fds or not self._read(fd):
+                break
         self._close(fd)
 
     def last(self, count: int) -> list[str]:

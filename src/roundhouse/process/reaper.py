@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from roundhouse.process.table import Process, descendants, kill, left_behind
+from roundhouse.process.table import MARK, Process, descendants, kill, kill_groups, left_behind
 
 LEAVE_GRACE = 3.5  # seconds a house gets after a signal; its own ladder is done by then, or it hangs
 EOF_GRACE = 0.3  # seconds for servers whose house died: their stdin has closed, and polite ones leave
@@ -44,6 +44,8 @@ def guard(house: Callable[[int], int]) -> int:
     for end in (wake_out, wake_in):
         os.set_blocking(end, False)
     become_subreaper()
+    os.environ.pop(MARK, None)  # of a house whose server we are ourselves
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *_FORWARDED))
     signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
     asked: list[int] = []
     for number in _FORWARDED:
@@ -109,7 +111,7 @@ def _wait_for(house: int, wake: int, asked: list[int]) -> int:
     swept = left_behind()
     kill(swept, signal.SIGTERM)
     if swept:
-        sys.stderr.write(f"roundhouse: ending {len(swept)} processes that an earlier house left behind\n")
+        _say(f"roundhouse: ending {len(swept)} processes that an earlier house left behind\n")
     sweep_at = time.monotonic() + SWEEP_GRACE if swept else None
     give_up_at: float | None = None
     while True:
@@ -133,18 +135,17 @@ def _end_everybody(wake: int) -> None:
     """End every process below us: first by what the house's death told them, then by SIGTERM, then by SIGKILL."""
     asked: set[Process] = set()
     begun = time.monotonic()
-    while left := descendants(os.getpid()):
+    while _has_children():
+        left = descendants(os.getpid())
         waited = time.monotonic() - begun
         if waited >= HOPELESS:
             break
         if waited >= EOF_GRACE + TERM_GRACE:
-            kill(left, signal.SIGKILL)
+            kill_groups(left)
         elif waited >= EOF_GRACE:
             kill((process for process in left if process not in asked), signal.SIGTERM)
             asked.update(left)
-        _bury()
         _sleep(wake, time.monotonic() + 0.05)
-    _bury()
 
 
 def _bury(house: int = 0) -> int | None:
@@ -159,6 +160,24 @@ def _bury(house: int = 0) -> int | None:
             return found
         if pid == house:
             found = status
+
+
+def _has_children() -> bool:
+    """Whether anybody is left below us, once the dead are buried. The kernel knows; a look at /proc could miss some."""
+    _bury()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        pass
 
 
 def _sleep(wake: int, until: float | None) -> None:

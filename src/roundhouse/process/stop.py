@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import anyio
 
 from roundhouse.process.spawn import Child
-from roundhouse.process.table import Process, descendants, kill, mark_of, session_of
+from roundhouse.process.table import Process, descendants, kill, kill_groups, mark_of, session_of
 
 STILL = 0.02  # seconds between two looks at stragglers
 KILLED = 2.0  # seconds after SIGKILL; only a process stuck in the kernel outlasts them
@@ -34,15 +34,19 @@ ALL = Graces(stdin=1.0, term=1.0, stragglers=0.3)  # the house leaves: the clien
 AT_ONCE = Graces(stdin=0.0, term=0.0, stragglers=0.0)  # somebody insists
 
 
-async def stop(child: Child, close_stdin: Callable[[], None], graces: Graces) -> None:
-    """Walk the ladder until the process and everything it started has gone. Bounded; call it shielded."""
+async def stop(child: Child, close_stdin: Callable[[], None], graces: Callable[[], Graces]) -> None:
+    """Walk the ladder until the process and everything it started has gone. Bounded; call it shielded.
+
+    Args:
+        graces: asked at every rung, because they become shorter when the house leaves meanwhile.
+    """
     close_stdin()
-    if not await _exits(child, graces.stdin):
+    if not await _exits(child, graces().stdin):
         child.signal_group(signal.SIGTERM)
-        if not await _exits(child, graces.term):
+        if not await _exits(child, graces().term):
             child.signal_group(signal.SIGKILL)
             await _exits(child, KILLED)
-    await end_stragglers(child, graces.stragglers)
+    await end_stragglers(child, graces().stragglers)
 
 
 async def _exits(child: Child, within: float) -> bool:
@@ -73,3 +77,15 @@ def stragglers(child: Child) -> list[Process]:
         for process in descendants(os.getpid())
         if process.pid != child.pid and (session_of(process) == child.pid or mark_of(process) == child.mark)
     ]
+
+
+async def end_everybody(grace: float) -> None:
+    """End every process below us, also those that lost our mark and their session. Bounded."""
+    with anyio.move_on_after(grace):
+        kill(descendants(os.getpid()), signal.SIGTERM)
+        while descendants(os.getpid()):  # noqa: ASYNC110 - no event tells of other people's processes
+            await anyio.sleep(STILL)
+    with anyio.move_on_after(KILLED):
+        while left := descendants(os.getpid()):
+            kill_groups(left)
+            await anyio.sleep(STILL)

@@ -81,9 +81,12 @@ def mark_of(process: Process) -> str | None:
 
 
 def left_behind() -> list[Process]:
-    """Processes that carry the mark of a house that no longer lives."""
+    """Processes that carry the mark of a house that no longer lives; never ourselves, nor what we are part of."""
     found = []
+    kin = {process.pid for process in descendants(os.getpid())} | set(_ancestry(os.getpid()))
     for pid in _pids():
+        if pid in kin:
+            continue
         process = identify(pid)
         mark = mark_of(process) if process else None
         if process and mark and not _house_lives(mark):
@@ -111,6 +114,20 @@ def kill(processes: Iterable[Process], number: signal.Signals) -> None:
                 os.close(handle)
 
 
+def kill_groups(processes: Iterable[Process]) -> None:
+    """SIGKILL these and their process groups: a group cannot escape by forking in between."""
+    ours = os.getpgrp()
+    for process in processes:
+        fields = _stat(process.pid)
+        group = int(fields[2]) if fields and int(fields[19]) == process.started else 0
+        if group > 1 and group != ours:
+            try:  # noqa: SIM105 - the reaper does without contextlib
+                os.killpg(group, signal.SIGKILL)
+            except OSError:
+                pass
+    kill(processes, signal.SIGKILL)
+
+
 def mark_of_house() -> str:
     """What the marks of this process's children begin with."""
     me = identify(os.getpid())
@@ -123,6 +140,13 @@ def _house_lives(mark: str) -> bool:
     if len(parts) != 4 or not all(part.isdigit() for part in parts) or int(parts[0]) != _namespace():
         return True
     return alive(Process(int(parts[1]), int(parts[2])))
+
+
+def _ancestry(pid: int) -> Iterator[int]:
+    while pid > 0:
+        yield pid
+        fields = _stat(pid)
+        pid = int(fields[1]) if fields else 0
 
 
 def _namespace() -> int:

@@ -12,12 +12,14 @@ import os
 import random
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 
-from roundhouse.errors import RoundhouseError, ServerUnavailable
+from roundhouse.errors import RoundhouseError, ServerBusy, ServerUnavailable
 from roundhouse.model.servers import ServerSpec
+from roundhouse.model.text import clean
 from roundhouse.process.output import StderrRing
 from roundhouse.process.spawn import Children
 from roundhouse.process.stop import Graces
@@ -166,7 +168,8 @@ class Instance:
         """Tell it from which level on to log, now and in its next lives, if it logs at all."""
         self._level = params
         if self.state in (State.READY, State.DEGRADED) and "logging" in self.capabilities:
-            self._peer.request("logging/setLevel", join(params), lambda answer: None, timeout=PROBE_TIMEOUT)
+            with suppress(ServerBusy):
+                self._peer.request("logging/setLevel", join(params), lambda answer: None, timeout=PROBE_TIMEOUT)
 
     def start(self) -> None:
         """Want it running. Ends a wait, and forgives what led to FAILED."""
@@ -230,6 +233,7 @@ class Instance:
         if self.state is not State.STARTING:
             self._begin()
         self._woken = anyio.Event()
+        self._relist = anyio.Event()
         ready_at = math.inf
         life: Life | None = None
         try:
@@ -254,11 +258,13 @@ class Instance:
         except Refused as refused:
             self._fail(Event.REFUSED, str(refused), retry_after=math.inf)
         except RoundhouseError as failed:
+            if self.state is State.STOPPING:  # what failed is what the stop took away
+                return
             self._ended(life.cause if life and life.cause else str(failed), ready_at)
         finally:
             if life:
                 with anyio.CancelScope(shield=True):
-                    await life.close(self._shared.graces())
+                    await life.close(self._shared.graces)
                 self._life = None
 
     async def _serve(self, life: Life) -> None:
@@ -270,7 +276,6 @@ class Instance:
             tasks.cancel_scope.cancel()
 
     async def _keep_listed(self) -> None:
-        self._relist = anyio.Event()
         while True:
             await self._relist.wait()
             self._relist = anyio.Event()
@@ -413,7 +418,7 @@ class Instance:
         if state is not self.state:
             logger.info("%s: %s -> %s (%s)%s", self.name, self.state, state, event, f": {reason}" if reason else "")
             self.state, self.since = state, anyio.current_time()
-            self.reason = reason
+            self.reason = clean(reason)
             for states, arrived in self._waiters:
                 if state in states:
                     arrived.set()

@@ -6,9 +6,11 @@ Whatever ends it (exit, a closed pipe, a line without end) is seen at once and n
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import os
 import signal
+from collections.abc import Callable
 
 import anyio
 
@@ -17,13 +19,14 @@ from roundhouse.model.servers import ServerSpec
 from roundhouse.process.output import StderrRing
 from roundhouse.process.spawn import Child, Children, environment, resolve
 from roundhouse.process.stop import Graces, end_stragglers, stop
-from roundhouse.supervise.listing import Listing, list_tools, shown
+from roundhouse.supervise.listing import Listing, is_error, list_tools, shown
 from roundhouse.wire.envelope import Members, Unreadable, members
 from roundhouse.wire.eras import Profile, opening
 from roundhouse.wire.framing import Frame, Overlong
 from roundhouse.wire.peer import Peer
 from roundhouse.wire.stdio import PipeReader, PipeWriter, Turn
 
+PASSING = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY)  # worth another try
 LAST_WORDS = 0.2  # seconds for the exit code to arrive once a pipe has closed
 
 
@@ -101,12 +104,12 @@ class Life:
         """
         if self._child.returncode is None or self._writer.read_by_other() >= self._writer.accepted:
             return math.inf
-        if not await end_stragglers(self._child, 0.0):
+        if not await end_stragglers(self._child, 0.0) or self._writer.has_reader():
             return math.inf
         self._reader.drain()
         return self._writer.read_by_other()
 
-    async def close(self, graces: Graces) -> None:
+    async def close(self, graces: Callable[[], Graces]) -> None:
         """End the process and everything it started. Bounded; call it shielded."""
         await stop(self._child, self._writer.close, graces)
         self._reader.close()
@@ -117,7 +120,7 @@ class Life:
         self._child.signal_group(signal.SIGKILL)
 
     def _greet(self, answer: Members) -> None:
-        if "error" in answer:
+        if is_error(answer):
             raise BadAnswer(f"it refused initialize with {shown(answer['error'])}", server=self._spec.name)
         try:
             self.capabilities = members(members(answer["result"]).get("capabilities", b"{}"))
@@ -153,7 +156,15 @@ def _spawn(spec: ServerSpec, children: Children) -> Child:
         return children.spawn([resolve(spec.command, env, cwd), *spec.args], env, cwd)
     except CommandNotFound as missing:
         raise Refused(str(missing)) from None
-    except (OSError, ValueError) as bad:
+    except OSError as bad:
+        if bad.errno in PASSING:
+            raise RoundhouseError(f"it could not be started just now: {bad.strerror}") from None
+        if isinstance(bad, FileNotFoundError):
+            raise Refused(
+                f"{spec.command!r} is there, but its interpreter (the first line of a script) is not."
+            ) from None
+        raise Refused(f"it cannot be started: {bad}. Check `command`, `args`, `env` and `cwd`.") from None
+    except ValueError as bad:
         raise Refused(f"it cannot be started: {bad}. Check `command`, `args`, `env` and `cwd`.") from None
 
 

@@ -33,13 +33,16 @@ async def list_tools(peer: Peer, capabilities: Members, *, early: bool = False) 
 
     Raises: `BadAnswer`, and what `Peer.ask` raises.
     """
-    if "tools" not in capabilities:
-        return Listing()
     tools: list[Raw] = []
     size = 0
     cursor: Raws | None = None
     for _ in range(MAX_PAGES):
-        result = await _page(peer, cursor, early)
+        try:
+            result = await _page(peer, cursor, early)
+        except BadAnswer:
+            if "tools" in capabilities:
+                raise
+            return Listing()  # it said that it has none; it was asked all the same, because some forget to say
         try:
             page = elements(result["tools"])
         except (KeyError, Unreadable):
@@ -58,12 +61,17 @@ async def list_tools(peer: Peer, capabilities: Members, *, early: bool = False) 
 async def _page(peer: Peer, cursor: Raws | None, early: bool) -> Members:
     params = join({"cursor": cursor}) if cursor is not None else [b"{}"]
     answer = await peer.ask("tools/list", params, timeout=PAGE_TIMEOUT, early=early)
-    if "error" in answer:
+    if is_error(answer):
         raise _unusable(peer, f"it is the error {shown(answer['error'])}")
     try:
-        return members(answer["result"])
+        return members(answer.get("result", b"null"))
     except Unreadable as bad:
         raise _unusable(peer, str(bad)) from None
+
+
+def is_error(answer: Members) -> bool:
+    """Whether an answer is an error; some servers write `"error": null` beside a result."""
+    return "error" in answer and bytes(answer["error"]) != b"null"
 
 
 def shown(value: Raws) -> str:

@@ -80,11 +80,14 @@ def deeper_than(limit: int, text: bytes) -> bool:
     level, inside = 0, False  # inside a string
     for start in range(0, len(kept), _SLICE):
         pieces = kept[start : start + _SLICE].split(b'"')
-        steps = memoryview(b"".join(pieces[inside::2]).translate(_STEPS)).cast("b")
+        brackets = b"".join(pieces[inside::2])
         inside ^= len(pieces) % 2 == 0
-        if level + len(steps) > limit and max(accumulate(steps, initial=level)) > limit:
-            return True
-        level += sum(steps)
+        flat = brackets.replace(b"[]", b"").replace(b"{}", b"")  # most of any text; at most two levels of it
+        if level + len(flat) + 2 > limit:
+            steps = memoryview(brackets.translate(_STEPS)).cast("b")
+            if max(accumulate(steps, initial=level)) > limit:
+                return True
+        level += 2 * (flat.count(b"[") + flat.count(b"{")) - len(flat)
     return False
 
 

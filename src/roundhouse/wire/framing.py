@@ -51,6 +51,13 @@ class LineSplitter:
             self._keep(rest, frames)
         return frames
 
+    def end(self) -> list[Frame]:
+        """The stream has ended: its last line, if that came without a newline."""
+        frames: list[Frame] = []
+        if self._size:
+            self._finish(frames)
+        return frames
+
     def _keep(self, part: bytes, frames: list[Frame]) -> None:
         before, self._size = self._size, self._size + len(part)
         if self._head is None:

@@ -27,6 +27,7 @@ from roundhouse.wire.envelope import (
     join,
     members,
     open_envelope,
+    text,
 )
 from roundhouse.wire.framing import HEAD, MESSAGE_LIMIT, TAIL, Frame, Overlong
 from roundhouse.wire.quota import Quota
@@ -39,6 +40,7 @@ NOTIFICATION_BURST = 10_000  # notifications taken at once; a chatty tool's prog
 NOTIFICATION_RATE = 2_000.0  # per second after that
 PERSON_LIMIT = 3600.0  # seconds a call's clock may stand still while its server waits for a person
 SHOWN = 120  # bytes of an unreadable line shown to whoever has to mend it
+NEVER_DROPPED = frozenset({b'"notifications/tools/list_changed"', b'"notifications/initialized"'})  # they come to one
 SMALL = 16 * 1024  # bytes; below this, copying a message together is cheaper than keeping its pieces apart
 LOG_EVERY = 10.0  # seconds between two log lines about the same peer's rubbish
 
@@ -58,6 +60,10 @@ class Writer(Protocol):
     def accepted(self) -> int:
         """Bytes it was ever given."""
 
+    @property
+    def back_pressure(self) -> bool:
+        """Whether its sources pause while much is queued, so that nothing need be dropped."""
+
     def write(self, parts: Parts, size: int) -> None:
         """Take a message of `size` bytes, in pieces."""
 
@@ -74,6 +80,7 @@ class Pending:
     message: Parts | None  # as long as it may have to be sent (again); None for large ones once they have left
     size: int
     at: int | None = None  # where in the writer's stream it begins; None while it is held
+    cancelled: bool = False
 
 
 class Peer:
@@ -152,6 +159,7 @@ class Peer:
         """
         self._writer, self._opened, self._settled, self.troubles = None, False, False, 0
         self._waits, self._waiting_since = set(), None
+        unknown: RoundhouseError | None = None
         for key, pending in list(self._pending.items()):
             if pending.at is None:
                 continue
@@ -160,7 +168,8 @@ class Peer:
                 self._held += pending.size
             else:
                 del self._pending[key]
-                pending.answered(because("unknown"))
+                unknown = unknown or because("unknown")
+                pending.answered(unknown)
         incoming, self._incoming = self._incoming, {}
         for cancel in incoming.values():
             cancel({"reason": encode(f"{self.name} is gone")})
@@ -173,7 +182,7 @@ class Peer:
         if self._alarm:
             self._alarm.cancel()
         for one in pending.values():
-            one.answered(because("no"))
+            one.answered(self._closed)
 
     @property
     def has_sent(self) -> bool:
@@ -219,7 +228,7 @@ class Peer:
         if self._closed:
             raise self._closed
         request_id = request_id or self.new_id()
-        message: list[Raws] = [b'{"jsonrpc":"2.0","id":%b,"method":%b' % (request_id, encode(method))]
+        message: list[Raws] = [b'{"jsonrpc":"2.0","id":%b,"method":%b' % (request_id, encode_any(method))]
         if params is not None:
             message.append(b',"params":')
             message += params
@@ -263,7 +272,7 @@ class Peer:
 
     def notify(self, method: str, params: Parts | None = None, extras: Parts = ()) -> None:
         """Send a notification. Dropped when there is nobody to send it to any more."""
-        message: list[Raws] = [b'{"jsonrpc":"2.0","method":%b' % encode(method)]
+        message: list[Raws] = [b'{"jsonrpc":"2.0","method":%b' % encode_any(method)]
         if params is not None:
             message.append(b',"params":')
             message += params
@@ -284,7 +293,9 @@ class Peer:
             del self._pending[request_id]
             self._held -= pending.size
             return True
-        if pending is not None:
+        if pending is not None and not pending.cancelled:
+            pending.cancelled = True
+            pending.message = None  # never to be sent again
             self.notify("notifications/cancelled", join({**params, "requestId": request_id}))
         return False
 
@@ -294,9 +305,9 @@ class Peer:
         """Note a request of the other side that will be answered later, and how to stop it when they cancel it."""
         self._incoming[bytes(request_id)] = cancel
 
-    def awaits(self, request_id: Raws) -> bool:
-        """Whether this request of the other side is still under way."""
-        return bytes(request_id) in self._incoming
+    def awaits(self, request_id: Raws, cancel: Cancel) -> bool:
+        """Whether this very request is still under way, and not a later one of the same id."""
+        return self._incoming.get(bytes(request_id)) == cancel
 
     def forget(self, request_id: Raws) -> None:
         """It was cancelled and will not be answered."""
@@ -332,7 +343,7 @@ class Peer:
         def answered() -> None:
             self._waits.discard(wait)
             if not self._waits and self._waiting_since is not None:
-                self._stretch(min(self._loop.time() - self._waiting_since, PERSON_LIMIT))
+                self._stretch(self._waiting_since)
                 self._waiting_since = None
 
         return answered
@@ -349,18 +360,26 @@ class Peer:
         except Unreadable as bad:
             self._unreadable(frame, bad)
             return
-        method = message.get("method")
+        method = method_of(message)
         if method is None:
             self._answer(message, frame)
         elif "id" in message:
             self._received(message)
-        elif self._may_notify():
-            note = self._notes.get(bytes(method))
-            if note is None or not note(message):
-                self._received(message)
+        elif note := self._notes.get(method):
+            note(message)
+        elif method in NEVER_DROPPED or self._may_notify():
+            self._received(message)
 
     def _answer(self, message: Members, frame: bytes) -> None:
         raw_id = message.get("id")
+        if (
+            raw_id is not None
+            and ("result" not in message and "error" not in message)
+            and bytes(raw_id) in self._pending
+        ):
+            why = f"{self.name} answered with neither `result` nor `error`: {bytes(frame[:SHOWN])!r}"
+            self._spoil(self._pending.pop(bytes(raw_id)), BadAnswer(why, server=self.name, sent="yes"))
+            return
         if raw_id is None or ("result" not in message and "error" not in message):
             self._unreadable(frame, Unreadable("it is neither a request, a notification nor an answer"))
             return
@@ -371,10 +390,10 @@ class Peer:
                 self._pending[request_id] = pending
             self.counts["answers_late_or_twice" if self._was_ours(request_id) else "answers_unknown"] += 1
             return
-        self.troubles = 0
+        self.troubles, self.last_rubbish = 0, ""
         pending.answered(message)
 
-    def _progress(self, message: Members) -> bool:
+    def _progress(self, message: Members) -> None:
         params = _params(message)
         token = params.get("progressToken")
         pending = self._pending.get(bytes(token)) if token is not None else None
@@ -382,9 +401,8 @@ class Peer:
             self.counts["progress_late_or_unknown"] += 1
         else:
             pending.progressed(params)
-        return True
 
-    def _cancelled(self, message: Members) -> bool:
+    def _cancelled(self, message: Members) -> None:
         params = _params(message)
         request_id = params.get("requestId")
         cancel = self._incoming.get(bytes(request_id)) if request_id is not None else None
@@ -392,7 +410,6 @@ class Peer:
             self.counts["cancellations_late_or_unknown"] += 1
         else:
             cancel(params)
-        return True
 
     def _may_notify(self) -> bool:
         if self._quota.take(self._loop.time()):
@@ -492,6 +509,9 @@ class Peer:
     def _send(self, message: list[Raws]) -> None:
         if self._writer is None:
             return
+        if self._writer.queued > QUEUE_LIMIT and not self._writer.back_pressure:
+            self.counts["messages_to_it_dropped"] += 1
+            return
         size = sum(map(len, message))
         self._writer.write([b"".join(message)] if size < SMALL else message, size)
 
@@ -519,7 +539,7 @@ class Peer:
 
     def _expire(self, key: bytes, pending: Pending) -> None:
         sent = pending.at is not None
-        if sent and pending.method != "initialize":
+        if sent and not pending.cancelled and pending.method != "initialize":
             self.notify("notifications/cancelled", [b'{"requestId":%b,"reason":"timed out"}' % key])
         error = CallTimeout(
             f"{self.name} did not answer {pending.method} within {pending.timeout:g} s"
@@ -528,13 +548,15 @@ class Peer:
             server=self.name,
             sent="unknown" if sent else "no",
         )
-        if sent:
+        if sent and not pending.cancelled:
             self._trouble(error)
         pending.answered(error)
 
-    def _stretch(self, seconds: float) -> None:
+    def _stretch(self, since: float) -> None:
+        """Give each call the time it spent waiting for a person, from `since` or from when it was made."""
+        now = self._loop.time()
         for pending in self._pending.values():
-            pending.deadline += seconds
+            pending.deadline += min(now - max(since, pending.deadline - pending.timeout), PERSON_LIMIT)
 
 
 def _params(message: Members) -> Members:
@@ -543,3 +565,11 @@ def _params(message: Members) -> Members:
         return members(message.get("params", b"{}"))
     except Unreadable:
         return {}
+
+
+def method_of(message: Members) -> bytes | None:
+    """The method of a message as JSON writes it plainly, None for an answer."""
+    method = message.get("method")
+    if method is None or (plain := bytes(method)) == b"null":
+        return None
+    return encode_any(text(method)) if b"\\" in plain else plain

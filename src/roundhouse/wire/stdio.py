@@ -19,6 +19,7 @@ import termios
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from types import TracebackType
 
 from roundhouse.wire.envelope import Parts, Raws
@@ -70,7 +71,7 @@ class PipeWriter:
         self._loop = asyncio.get_running_loop()
         self._turn = turn
         self._broken: Callable[[], None] | None = broken
-        self._queue: list[Raws | memoryview] = []
+        self._queue: deque[Raws | memoryview] = deque()
         self._dirty = False  # a flush is due: at the end of the turn, or with the loop's next round
         self._blocked = False  # the pipe is full; the loop will say when it is not
         self._drained: list[Callable[[], None]] = []
@@ -103,6 +104,12 @@ class PipeWriter:
         elif not self._blocked:
             self._dirty = True
             self._loop.call_soon(self.flush)
+
+    def has_reader(self) -> bool:
+        """Whether anybody holds the other end of the pipe."""
+        poll = select.poll()
+        poll.register(self._fd, 0)
+        return not any(events & select.POLLERR for _, events in poll.poll(0))
 
     def when_drained(self, resume: Callable[[], None]) -> None:
         """Call `resume` once the queue is below `LOW_WATER`, or the pipe is gone."""
@@ -139,16 +146,13 @@ class PipeWriter:
                     self._queue.clear()
                     self.queued = 0
                     return
-                self._queue = [memoryview(data)[written:]]
+                self._queue = deque([memoryview(data)[written:]])
                 self.queued -= written
                 continue
-            written = os.writev(self._fd, self._queue[:PIECES])
+            written = os.writev(self._fd, list(islice(self._queue, PIECES)))
             self.queued -= written
-            whole = 0
-            while whole < len(self._queue) and written >= (size := memoryview(self._queue[whole]).nbytes):
-                written -= size
-                whole += 1
-            del self._queue[:whole]
+            while self._queue and written >= len(self._queue[0]):
+                written -= len(self._queue.popleft())
             if written:
                 self._queue[0] = memoryview(self._queue[0])[written:]
 
@@ -196,6 +200,7 @@ class PipeReader:
         fd: owned from here on; made non-blocking; closed by `close`.
         received: one frame. What it raises is logged and loses that frame only.
         ended: called once, at the end of the stream.
+        answers: where answers to this side go, also those that are written later: who does not read them is not read.
     """
 
     def __init__(
@@ -206,7 +211,9 @@ class PipeReader:
         received: Callable[[Frame], None],
         ended: Callable[[], None],
         limit: int = MESSAGE_LIMIT,
+        answers: PipeWriter | None = None,
     ) -> None:
+        self._answers = answers
         self._fd = pollable(fd)
         os.set_blocking(self._fd, False)
         self._loop = asyncio.get_running_loop()
@@ -233,7 +240,7 @@ class PipeReader:
         """Handle what is in the pipe already: the last words of a process that has gone."""
         for _ in range(LAST_CHUNKS):
             self._handle(len(self._frames))
-            if self._fd < 0 or self._paused or not self._fill():
+            if self._fd < 0 or not self._fill():
                 break
         self._handle(len(self._frames))
 
@@ -258,6 +265,8 @@ class PipeReader:
         except OSError:  # a terminal that hung up, a socket that was reset
             data = b""
         if not data:
+            self._frames.extend(self._lines.end())
+            self._handle(len(self._frames))
             told = self._ended
             self.close()
             if told:
@@ -275,7 +284,7 @@ class PipeReader:
                 except Exception:
                     logger.exception("a message was lost: handling it failed")
             touched = turn.writers
-        self._pause_for(touched)
+        self._pause_for([*touched, self._answers] if self._answers else touched)
 
     def _pause_for(self, writers: list[PipeWriter]) -> None:
         full = next((w for w in writers if w.back_pressure and w.queued >= HIGH_WATER), None)
