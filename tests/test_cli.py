@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roundhouse import __version__
-from tests.house import house, launched, raw
+from tests.house import house, launched, living, raw
 
 
 def run(*args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -112,3 +114,44 @@ def test_a_client_that_stops_reading_stops_nothing_but_itself(tmp_path: Path) ->
                 assert other.house_rss_settles() < 120 << 20
             for key in keys:
                 assert len(other.answer(key)["result"]["content"][0]["text"]) == 1 << 20
+
+
+def test_a_file_that_names_roundhouse_itself_does_not_grow_without_end(tmp_path: Path) -> None:
+    file = tmp_path / "servers.json"
+    itself = {"command": sys.executable, "args": ["-m", "roundhouse", "serve", "--standalone", "--config", str(file)]}
+    with house(tmp_path, {"again": itself}) as running:
+        running.tools_with("again__list_servers")
+        deepest = running.tools_with("again__again__list_servers")
+        assert not any(name.startswith("again__again__again__") for name in deepest)
+        assert len(living()) <= 10
+
+
+def test_help_and_version_end_nobody(tmp_path: Path) -> None:
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    left = subprocess.Popen(["sleep", "60"], env={**os.environ, "ROUNDHOUSE_MARK": f"{namespace}:999999:1:1"})
+    try:
+        for args in (["--version"], ["--help"], []):
+            run(*args)
+        assert left.poll() is None
+    finally:
+        left.kill()
+        left.wait()
+
+
+def test_calls_under_way_are_answered_when_it_leaves(tmp_path: Path) -> None:
+    with house(tmp_path, {"a": raw()}) as running:
+        running.tools_with("a__echo")
+        key = running.ask_tool("a__nothing")
+        running.call("a__echo")
+        os.kill(running.process.pid, signal.SIGTERM)
+        assert "leaving" in running.answer(key)["error"]["message"]
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_descriptors_are_survived(tmp_path: Path, closed: str) -> None:
+    file = tmp_path / "servers.json"
+    file.write_text('{"mcpServers": {}}')
+    shell = f"exec {sys.executable} -m roundhouse serve --standalone --config {file} {closed}"
+    ended = subprocess.run(["sh", "-c", shell], input=b"", capture_output=True, timeout=20, check=False)
+    assert ended.returncode == 0
+    assert b"Traceback" not in ended.stderr

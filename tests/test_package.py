@@ -40,8 +40,8 @@ def test_one_version_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (package,) = MANIFEST["packages"]
     assert {project["version"], MANIFEST["version"], package["version"]} == {__version__}
-    assert package["runtimeArguments"][0]["value"] == f"{project['name']}=={__version__}"
     assert package["identifier"] == project["name"]
+    assert project["name"] in project["scripts"]  # `uvx IDENTIFIER ARGUMENTS` starts the script of that name
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 

@@ -459,7 +459,6 @@ def test_a_time_beyond_all_numbers_is_refused(file: File) -> None:
         ("arg", "args"),
         ("envs", "env"),
         ("disable", "disabled"),
-        ("timeout", "call_timeout"),
         ("startTimeout", "start_timeout"),
         ("CWD", None),
         ("zzz", None),

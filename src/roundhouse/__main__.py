@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the command line. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C before anything has begun ends it without a traceback
-    return guard(_house)
+    return guard(_house, sweep=sys.argv[1:2] == ["serve"])
 
 
 def command_line() -> ArgumentParser:
@@ -40,7 +40,7 @@ def command_line() -> ArgumentParser:
         "--standalone",
         action="store_true",
         required=True,
-        help="keep everything in this process (the shared house comes with a later version)",
+        help="a house of its own for this client (the shared one comes with a later version)",
     )
     serve.add_argument(
         "--config",

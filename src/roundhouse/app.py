@@ -22,7 +22,7 @@ from roundhouse.gateway.interact import heard
 from roundhouse.gateway.switch import CALL_TOOL, Switch
 from roundhouse.model.servers import ServerSpec
 from roundhouse.operations.dispatch import definitions, dispatch
-from roundhouse.process.spawn import Children
+from roundhouse.process.spawn import Children, depth
 from roundhouse.process.stop import ALL, end_everybody
 from roundhouse.settings import load_servers, resource
 from roundhouse.supervise.instance import Instance
@@ -35,6 +35,7 @@ from roundhouse.wire.stdio import Turn
 logger = logging.getLogger(__name__)
 
 RESERVED = frozenset({"roundhouse", "chain"})  # server names that would read as ours
+DEEPEST = 2  # houses within houses; a server may well be a Roundhouse, but not without end
 LAST_ANSWERS = 1.0  # seconds for calls in flight after the client's end-of-file, where it still reads
 BAD_CONFIGURATION = 2  # exit code, as for a bad command line
 
@@ -46,7 +47,6 @@ class House:
         self.leaving = anyio.Event()
         self.instructions = resource("prompts/instructions.md").split("---\n", 2)[2].strip()
         self.switch = Switch(server=self._server, names=lambda: self._specs, translate=as_error)
-        self.switch.catalogue = build(own.values(), {})
         self._specs = {spec.name: spec for spec in specs}
         self._own = own
         self._turn = turn
@@ -137,6 +137,7 @@ async def serve_standalone(config: Path, lifeline: int) -> int:
     """
     own = definitions()
     try:
+        _refuse_endless_nesting(config)
         specs = load_servers(config, RESERVED | own.keys())
     except BadConfiguration as bad:
         print(f"roundhouse: {bad}", file=sys.stderr)
@@ -156,6 +157,14 @@ async def serve_standalone(config: Path, lifeline: int) -> int:
             await house.leave()
         tasks.cancel_scope.cancel()
     return 0
+
+
+def _refuse_endless_nesting(config: Path) -> None:
+    if depth() > DEEPEST:
+        raise BadConfiguration(
+            f"This is a Roundhouse inside {depth()} others: {config} seems to name Roundhouse among its servers. "
+            "Remove that entry."
+        )
 
 
 async def _leave_after(hung_up: anyio.Event, connection: Connection, house: House) -> None:

@@ -22,7 +22,21 @@ LONGEST_NAME = 32  # characters; leaves a tool at least 13 of the 47 a public na
 
 KEYS = ("command", "args", "env", "cwd", "type", "disabled", "call_timeout", "start_timeout")
 # What other clients write into the same entries for themselves. Known, and without meaning for us.
-FOREIGN_KEYS = frozenset({"alwaysAllow", "autoApprove", "description", "icon", "trust", "includeTools", "excludeTools"})
+FOREIGN_KEYS = frozenset(
+    {
+        "alwaysAllow",
+        "autoApprove",
+        "description",
+        "icon",
+        "trust",
+        "includeTools",
+        "excludeTools",
+        "timeout",
+        "watchPaths",
+    }
+)
+# What other clients fill in before they start a server. We do not yet, and a literal `${env:TOKEN}` helps nobody.
+_FILLED_IN = re.compile(r"\$\{(?:(?:env|input|secret):[^}]*|workspaceFolder|userHome)\}")
 LONGEST_START_TIMEOUT = 3600.0  # seconds
 REMOTE_TYPES = ("http", "sse", "streamable-http", "streamableHttp", "ws")
 REMOTE_KEYS = ("url", "httpUrl", "serverUrl", "headers")
@@ -244,6 +258,8 @@ def _text_problems(place: str, value: object) -> Iterable[str]:
         yield f"{place} holds {_kind(value)}; expected a string."
     elif "\0" in value:
         yield f"{place} contains a NUL character, which no process can be given."
+    elif found := _FILLED_IN.search(value):
+        yield f"{place} holds {found.group()!r}, which is not filled in yet; write the value itself."
     elif any("\ud800" <= character <= "\udfff" for character in value):
         yield f"{place} contains half a surrogate pair, which no process can be given."
 

@@ -61,13 +61,14 @@ def test_output_fits_its_schema_and_its_text(house: House, tool: str, arguments:
 
 
 def test_list_servers_shows_each_with_its_state_and_reason(house: House) -> None:
-    house.status_until("c", lambda s: s["state"] in ("backoff", "failed"))
+    down = house.status_until("c", lambda s: s["state"] in ("backoff", "failed"))
     servers = {server["name"]: server for server in house.manage("list_servers")["servers"]}
     assert list(servers) == ["a", "b", "c", "d"]
     assert (servers["a"]["state"], servers["a"]["reason"]) == ("ready", "")
     assert servers["a"]["tools"] > 20
     assert (servers["b"]["state"], servers["b"]["reason"]) == ("stopped", "it is disabled in the configuration")
-    assert "exited with code 7" in servers["c"]["reason"]
+    assert "exited with code 7" in down["reason"]
+    assert down["last_stderr"] == ["first line", "no module named frobnicate"]
     assert servers["d"]["state"] == "failed"
     assert "Searched PATH: /" in servers["d"]["reason"]
 

@@ -110,7 +110,10 @@ class Connection:
             await anyio.sleep(IDLE_POLL)
 
     def close(self) -> None:
-        """The client has gone: cancel what it asked for."""
+        """Leave: what it asked for is cancelled, and answered so in case it still listens."""
+        leaving = self._translate(RoundhouseError("Roundhouse is leaving; this was not finished.", sent="unknown"))
+        for request_id in self.peer.asked():
+            self.peer.fail(request_id, leaving, done=False)
         self.peer.close(lambda sent: BadMessage("The client has gone."))
 
     # -- what the client says

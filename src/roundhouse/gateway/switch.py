@@ -187,7 +187,8 @@ class Switch:
             return server.unavailable("no")
         known = list(self.catalogue.routes)
         bare = [public for public in known if public.endswith(SEPARATOR + name)]
-        return NotFound("tool", name, bare or known, hint="tools/list and list_servers show what there is.")
+        full = f"Its full name may be {bare[0]!r}. " if bare else ""
+        return NotFound("tool", name, known, hint=f"{full}tools/list and list_servers show what there is.")
 
     def _server_before(self, name: str) -> Server | None:
         """The server whose prefix a name has; a hint for messages and waiting, never a route."""

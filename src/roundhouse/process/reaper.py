@@ -32,14 +32,16 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def guard(house: Callable[[int], int]) -> int:
+def guard(house: Callable[[int], int], *, sweep: bool) -> int:
     """Run `house(lifeline)` in a child process and stay behind as its reaper.
 
     Args:
+        sweep: whether to end what an earlier house left behind.
         house: its argument is a descriptor that reads end-of-file when the reaper has gone; its result, the exit code.
 
     Returns: the exit code for this process, 128 + N for a house killed by signal N. In the child it never returns.
     """
+    _fill_standard_descriptors()
     wake_out, wake_in = os.pipe()
     for end in (wake_out, wake_in):
         os.set_blocking(end, False)
@@ -60,7 +62,7 @@ def guard(house: Callable[[int], int]) -> int:
     os.close(lifeline)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     _let_go_of_the_client()
-    status = _wait_for(pid, wake_out, asked)
+    status = _wait_for(pid, wake_out, asked, left_behind() if sweep else [])
     _end_everybody(wake_out)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
@@ -93,9 +95,17 @@ def _run_house(house: Callable[[int], int], lifeline: int, wake: tuple[int, int]
 
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream:
+                stream.flush()
         os._exit(code)
+
+
+def _fill_standard_descriptors() -> None:
+    """Where one of 0, 1 and 2 is closed, a pipe of ours would take its number and be mistaken for the client's."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
 
 
 def _let_go_of_the_client() -> None:
@@ -106,9 +116,8 @@ def _let_go_of_the_client() -> None:
     os.close(nothing)
 
 
-def _wait_for(house: int, wake: int, asked: list[int]) -> int:
+def _wait_for(house: int, wake: int, asked: list[int], swept: list[Process]) -> int:
     """Forward signals, bury orphans and sweep until the house has ended. Returns its wait status."""
-    swept = left_behind()
     kill(swept, signal.SIGTERM)
     if swept:
         _say(f"roundhouse: ending {len(swept)} processes that an earlier house left behind\n")

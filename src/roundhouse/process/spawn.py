@@ -33,6 +33,8 @@ INHERITED = frozenset(
 INHERITED_PREFIXES = ("LC_", "UV_", "PIP_", "npm_config_", "NPM_CONFIG_")
 NOT_INHERITED_MARKS = ("TOKEN", "PASSWORD", "SECRET", "_AUTH", "CREDENTIAL")  # UV_PUBLISH_TOKEN and its kind
 
+DEPTH = "ROUNDHOUSE_DEPTH"  # how many houses a process is inside of
+
 OURS = ("uv", "uvx")  # commands that come with our own dependencies, for machines that have no uv of their own
 
 
@@ -95,7 +97,7 @@ class Children:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env={**env, MARK: mark},
+            env={**env, MARK: mark, DEPTH: str(depth() + 1)},
             cwd=cwd,
             start_new_session=True,
         )
@@ -126,6 +128,12 @@ def _take(pipe: IO[bytes] | None) -> int:
         raise TypeError("spawned without this pipe")
     with pipe:
         return os.dup(pipe.fileno())
+
+
+def depth() -> int:
+    """How many houses we are inside of ourselves: more than a few means that one names itself as its own server."""
+    said = os.environ.get(DEPTH, "0")
+    return int(said) if said.isdigit() else 0
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -176,7 +176,7 @@ class Instance:
         self._wanted = True
         if self.state in WAITING:
             self._forgive()
-            self._begin()
+            self._begin(Event.TIMER if self.state is State.BACKOFF else Event.START)
 
     def stop(self) -> None:
         """Want it stopped, whatever it is doing."""
@@ -190,7 +190,7 @@ class Instance:
         if self._life:
             self._interrupt("it is being restarted")
         elif self.state in WAITING:
-            self._begin()
+            self._begin(Event.TIMER if self.state is State.BACKOFF else Event.START)
 
     def kill(self) -> None:
         """Skip the polite part of a stop under way."""
@@ -231,7 +231,7 @@ class Instance:
     async def _live(self) -> None:
         """One life: start, serve, and the decision what follows. What it leaves behind is ended in every case."""
         if self.state is not State.STARTING:
-            self._begin()
+            self._begin(Event.START if self.state is State.STOPPED else Event.TIMER)
         self._woken = anyio.Event()
         self._relist = anyio.Event()
         ready_at = math.inf
@@ -346,11 +346,11 @@ class Instance:
         logger.error("%s failed: %s", self.name, reason)
         self._peer.close(self.unavailable)
 
-    def _begin(self) -> None:
+    def _begin(self, event: Event) -> None:
         """Be STARTING from now on: calls are held, and the owner task makes it true."""
         if self.state is not State.BACKOFF:
             self._peer = self._new_peer()
-        self._move(Event.START if self.state is State.STOPPED else Event.TIMER)
+        self._move(event)
         self._woken.set()
 
     def _forgive(self) -> None:
@@ -391,6 +391,12 @@ class Instance:
             case State.BACKOFF:
                 wait = max(0.0, self._next_start - anyio.current_time())
                 return f"It is started again in {wait:.0f} s; call then, or see read_logs."
+            case State.STARTING:
+                return f'Call again, or see read_logs {{"name": "{self.name}"}} for what it waits for.'
+            case State.FAILED if self.spec.problems:
+                return (
+                    "Correct its entry in the configuration file, then restart Roundhouse, which reads it at its start."
+                )
             case State.DEGRADED:
                 return "It is being probed and comes back by itself if it answers; call again in a few seconds."
             case _:

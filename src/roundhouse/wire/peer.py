@@ -317,9 +317,20 @@ class Peer:
         """Answer a request of the other side."""
         self._reply(request_id, [b',"result":', *result])
 
-    def fail(self, request_id: Raws, error: bytes) -> None:
-        """Answer a request of the other side with a JSON-RPC error object."""
+    def fail(self, request_id: Raws, error: bytes, *, done: bool = True) -> None:
+        """Answer a request of the other side with a JSON-RPC error object.
+
+        Args:
+            done: nothing is under way for it any more; otherwise `close` is still to cancel it.
+        """
+        cancel = self._incoming.get(bytes(request_id))
         self._reply(request_id, [b',"error":', error])
+        if cancel and not done:
+            self._incoming[bytes(request_id)] = cancel
+
+    def asked(self) -> list[bytes]:
+        """Ids of the other side's requests that are under way."""
+        return list(self._incoming)
 
     def pass_on(self, request_id: Raws, answer: Members) -> None:
         """Answer a request of the other side with the answer another peer gave: every member but the id as it came."""
