@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 
 $(NPM): package.json
 	@if command -v npm > /dev/null; then \
-	  npm install --silent --no-audit --no-fund --no-package-lock > /dev/null && touch $@; \
+	  npm install --loglevel=error --no-audit --no-fund --no-package-lock > /dev/null && touch $@; \
 	else echo "no npm here: tests use a server of our own in place of npm's"; fi
 
 deps: $(STAMP) $(NPM)

@@ -31,7 +31,10 @@ OFFLINE = {"UV_OFFLINE": "1"}  # fetched beforehand: a start is a start, not a d
 CLOCK = re.compile(rb"\d+:\d\d:\d\d [AP]M")  # of resources the everything server makes up when asked
 CAPABILITIES = {"sampling": {}, "elicitation": {}, "roots": {"listChanged": True}}
 
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no Node on this machine")
+needs_node = pytest.mark.skipif(
+    not (shutil.which("node") and EVERYTHING.exists()),
+    reason="no Node here, or `make deps` could not install its servers",
+)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +60,7 @@ def servers(repository: Path) -> dict[str, Any]:
         "time": {"command": "uvx", "args": ["mcp-server-time", "--local-timezone", "Europe/Zurich"], "env": OFFLINE},
         "git": {"command": "uvx", "args": ["mcp-server-git", "--repository", str(repository)], "env": OFFLINE},
     }
-    if shutil.which("node"):
+    if EVERYTHING.exists():
         found["everything"] = {"command": "node", "args": [str(EVERYTHING)]}
     return found
 
