@@ -1,6 +1,7 @@
 """A real house for tests: `roundhouse serve --standalone` as a process, with a raw client on its pipes.
 
-The client waits on events, never on time. When a house closes, nothing below this process may be left of it.
+The client waits for messages as they come; what no event tells of (states, processes) is looked at until it is so. When
+a house closes, nothing below this process may be left of it.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Roundhouse: one MCP server that builds, runs, calls, chains and looks after all the others."""
+"""Roundhouse: one MCP server that runs, calls and looks after all the others."""
 
 __version__ = "0.1.0"

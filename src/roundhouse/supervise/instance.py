@@ -254,7 +254,7 @@ class Instance:
             if self._level:
                 self.set_level(self._level)
             await self._serve(life)
-            self._ended(life.cause, ready_at, await life.silence() if self._peer.has_sent else math.inf)
+            self._ended(life.cause, ready_at, await life.end_its_readers() if self._peer.has_sent else math.inf)
         except Refused as refused:
             self._fail(Event.REFUSED, str(refused), retry_after=math.inf)
         except RoundhouseError as failed:

@@ -96,7 +96,7 @@ class Life:
         self.cause = self.cause or because
         asyncio.get_running_loop().call_later(LAST_WORDS, self._conclude)
 
-    async def silence(self) -> float:
+    async def end_its_readers(self) -> float:
         """After the end: how many bytes of what it was sent it can have read.
 
         A process that was killed leaves what it had not read in the pipe. That is certain only when nobody is left who

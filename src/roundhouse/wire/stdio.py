@@ -1,9 +1,9 @@
 """A pipe read as frames and a pipe written in batches, on the event loop's own thread.
 
-What one chunk of input causes is written when the chunk has been handled, in one system call per pipe (a *turn*): a
-single call is not delayed, and sixty-four in flight share their writes. A reader whose turns fill a pipe that applies
-back-pressure stops reading until that pipe has drained. A pipe is a pipe, socket or terminal; a regular file or
-/dev/null, which no event loop can wait for, is read through a thread.
+What a chunk of input causes, up to 500 frames of it, is written when they have been handled, in one system call per
+pipe (a *turn*): a single call is not delayed, and sixty-four in flight share their writes. A reader whose turns fill a
+pipe that applies back-pressure stops reading until that pipe has drained. A pipe is a pipe, socket or terminal; a
+regular file or /dev/null, which no event loop can wait for, is read through a thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LOW_WATER = 64 * 1024  # and at which they may go on
 
 
 class Turn:
-    """One chunk of input and everything it causes. Writers note themselves here and are flushed at its end."""
+    """A share of a chunk of input and all that it causes. Writers note themselves here and are flushed at its end."""
 
     def __init__(self) -> None:
         self.writers: list[PipeWriter] = []
@@ -194,7 +194,7 @@ class PipeWriter:
 
 
 class PipeReader:
-    """Reads a descriptor as frames and hands each to `received`, one chunk a turn.
+    """Reads a descriptor as frames and hands each to `received`, up to `FAIR_SHARE` a turn.
 
     Args:
         fd: owned from here on; made non-blocking; closed by `close`.
