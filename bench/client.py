@@ -14,12 +14,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from .contenders import Contender
-from .processes import family
+from .contenders import Contender, ContenderError
+from .home import Home, temporary_home
+from .processes import family, pidfd, wait_for_all
 
 ANSWER_TIMEOUT = 30.0  # seconds of silence; the slowest contender answers 64 calls in a tenth of a second
 RELIST_AFTER = 0.02  # seconds; short enough to see the tool at once, long enough not to slow the start we measure
@@ -40,16 +40,11 @@ TAIL = 48  # bytes at the end of a frame that hold an id written last
 
 INITIALIZE = (
     b'{"jsonrpc":"2.0","id":%d,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},'
-    b'"clientInfo":{"name":"bench","version":"1"}}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+    b'"clientInfo":{"name":"bench","version":"1"}}}\n'
 )
+INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
 LIST = b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}\n'
 CALL = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"%b","arguments":{"text":%b}}}\n'
-
-
-class ContenderError(Exception):
-    def __init__(self, contender: str, problem: str, stderr: str) -> None:
-        super().__init__(f"{contender}: {problem}\n--- its stderr ---\n{stderr or '(empty)'}")
-        self.contender = contender
 
 
 @contextmanager
@@ -67,25 +62,35 @@ def no_survivors() -> Iterator[None]:
 @contextmanager
 def session(contender: Contender, config: Path) -> "Iterator[Session]":
     """Start the contender in a fresh home of its own, list until the tool is there, and leave nothing behind."""
-    with TemporaryDirectory(prefix="roundhouse-bench-") as home:
-        running = Session(contender, config, Path(home))
-        try:
+    with temporary_home() as home:
+        if contender.servers == "home":
+            home.learn(config)
+        with started(contender, home, config) as running:
             running.open()
             yield running
-        finally:
-            running.stop()
+
+
+@contextmanager
+def started(contender: Contender, home: Home, config: Path = Path(os.devnull)) -> "Iterator[Session]":
+    """Start the contender in this home, unopened; it is gone afterwards, a house it has started is not."""
+    running = Session(contender, config, home)
+    try:
+        yield running
+    finally:
+        running.stop()
 
 
 class Session:
     """One life of one contender. `start_seconds`: from its start to the list that holds the tool."""
 
-    def __init__(self, contender: Contender, config: Path, home: Path) -> None:
+    def __init__(self, contender: Contender, config: Path, home: Home) -> None:
         self.contender = contender
+        self.home = home
         self.start_seconds = 0.0
         self._last_id = 0
         self._lines: list[bytes] = []
         self._partial: list[bytes] = []
-        self._stderr = home / "stderr"
+        self._stderr = home.folder / "stderr"
         with self._stderr.open("wb") as stderr:
             self._began = perf_counter()
             self._process = subprocess.Popen(
@@ -94,8 +99,8 @@ class Session:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 bufsize=0,
-                cwd=home,
-                env=environment(home),
+                cwd=home.folder,
+                env=home.env,
                 start_new_session=True,
             )
         assert self._process.stdin
@@ -112,7 +117,7 @@ class Session:
 
     def open(self) -> None:
         """Say everything at once, then list again whenever the tool is still missing."""
-        self._send(INITIALIZE % self._new_id())
+        self._send(INITIALIZE % self._new_id() + INITIALIZED)
         listing: int | None = self._ask_for_tools()
         changed = False
         while perf_counter() - self._began < ANSWER_TIMEOUT:
@@ -132,6 +137,27 @@ class Session:
             if listing is None and (changed or not lines):
                 listing, changed = self._ask_for_tools(), False
         raise self.failed(f"did not list {self.contender.tool!r} in {ANSWER_TIMEOUT:.0f} s")
+
+    def greet(self) -> float:
+        """Open the session as clients do, one step after the other; the seconds from its start to its first answer."""
+        self._ask(INITIALIZE % self._new_id())
+        took = self.age()
+        self._send(INITIALIZED)
+        return took
+
+    def age(self) -> float:
+        """Seconds since its start."""
+        return perf_counter() - self._began
+
+    def list_tools(self) -> tuple[float, bytes]:
+        """Seconds from asking to having the whole answer, and the answer."""
+        return self._ask(LIST % self._new_id())
+
+    def call(self, tool: str, **arguments: Any) -> tuple[float, bytes]:
+        """The same of a call."""
+        params = {"name": tool, "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": self._new_id(), "method": "tools/call", "params": params}
+        return self._ask(json.dumps(message).encode() + b"\n")
 
     def latencies(self, calls: int, size: int) -> list[float]:
         """Seconds each of so many calls took, one in flight, the text `size` bytes."""
@@ -164,6 +190,11 @@ class Session:
                 sent += before - len(awaited)
                 self._send(more)
         return calls / (perf_counter() - began)
+
+    def pids(self) -> list[int]:
+        """Every process there is because of it: all that it started, its house and what that started included."""
+        house = self.home.pids() if self.contender.servers == "home" else []
+        return [*family(self.pid), *house]
 
     def stop(self) -> None:
         """Close its stdin, wait, then kill its session and whatever it had started elsewhere."""
@@ -222,6 +253,20 @@ class Session:
         result = json.loads(line).get("result", {})
         if result.get("isError") or result.get("content") != [{"type": "text", "text": json.loads(text)}]:
             raise self.failed(f"a call failed or came back changed: {shown(line)}")
+
+    def _ask(self, frame: bytes) -> tuple[float, bytes]:
+        """Send one request, nothing else in flight: seconds until its answer was here, and the answer, a result."""
+        began = perf_counter()
+        self._send(frame)
+        while True:
+            for line in self._take():
+                ended = perf_counter()
+                if ID_FIRST.match(line):
+                    return ended - began, line
+                message = json.loads(line)
+                if "method" not in message:
+                    raise self.failed(f"refused {shown(frame)}: {shown(line)}")
+                self._refuse(message)
 
     def _ask_for_tools(self) -> int:
         listing = self._new_id()
@@ -296,35 +341,5 @@ def payload(number: int, size: int) -> bytes:
     return (b"%010d" % number).ljust(size, b"x")
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Ours, with two differences.
-
-    A house of its own, so that no run sees what another remembered. And byte code is cached, as it is for everyone who
-    installed the package: compiling it at each start is not what we measure.
-    """
-    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**ours, "ROUNDHOUSE_HOME": str(home / "house")}
-
-
 def shown(line: bytes) -> str:
     return line[:LINE_SHOWN].decode(errors="replace")
-
-
-def pidfd(pid: int) -> int | None:
-    """A handle on the process that no later process can inherit; None if it is gone."""
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-
-
-def wait_for_all(kin: list[int], seconds: float) -> None:
-    """Until every one of these has ended, or the time is over."""
-    living, deadline = set(kin), perf_counter() + seconds
-    endings = select.poll()
-    for fd in kin:
-        endings.register(fd, select.POLLIN)
-    while living and (left := deadline - perf_counter()) > 0:
-        for fd, _ in endings.poll(left * 1000):
-            endings.unregister(fd)
-            living.remove(fd)

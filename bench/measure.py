@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 
 from .client import Session, session
 from .contenders import CONFIG, CONTENDERS, DIRECT, ECHO, Contender
-from .processes import cpu_seconds, family, memory_mb, without
+from .processes import cpu_seconds, memory_mb, without
 
 SMALL = 100  # bytes of text: what a tool call usually carries
 LARGE = 1_000_000  # bytes of text: a file
@@ -45,6 +45,9 @@ class Readings:
     def of(self, contender: Contender, measure: str) -> float | None:
         found = self.values.get(contender.name, {}).get(measure)
         return median(found) if found else None
+
+    def least(self, contender: Contender, measure: str) -> float | None:
+        return min(self.values.get(contender.name, {}).get(measure, []), default=None)
 
     def added(self, contender: Contender, measure: str) -> float | None:
         """What the contender adds to a direct call: the median of the differences within each round."""
@@ -93,7 +96,10 @@ def alternately(sessions: list[Session], rounds: int) -> Iterator[list[Session]]
 
 
 def take_starts(turn: list[Session], config: Path, readings: Readings) -> None:
+    """Of all that know nobody when they start; the house, which remembers, is measured by itself."""
     for each in turn:
+        if each.contender.servers == "home":
+            continue
         with session(each.contender, config) as fresh:
             readings.note(each.contender, START, fresh.start_seconds)
 
@@ -140,7 +146,7 @@ def take_memory_after_large(sessions: list[Session], readings: Readings) -> None
 
 def gateway(each: Session) -> list[int]:
     """The contender's own processes: all it started except the echo server, which must be there exactly once."""
-    pids = family(each.pid)
+    pids = each.pids()
     own = without(pids, ECHO)
     if len(pids) - len(own) != 1:
         raise each.failed(f"runs {len(pids) - len(own)} echo servers instead of one: its costs would be wrong")

@@ -1,5 +1,7 @@
 """What a tree of processes costs, read from Linux itself. Pure reading: nothing is started, stopped or signalled."""
 
+import os
+import select
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,12 +16,15 @@ def family(leader: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended while we looked
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
+            children.setdefault(parent(int(stat.parent.name)), []).append(int(stat.parent.name))
     found = [leader]
     for pid in found:
         found += children.get(pid, [])
     return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def without(pids: Iterable[int], command: Sequence[str]) -> list[int]:
@@ -48,6 +53,26 @@ def memory_mb(pids: Iterable[int]) -> tuple[float, float]:
         rss += int(rollup["Rss"].split()[0])
         pss += int(rollup["Pss"].split()[0])
     return rss * KIB / MB, pss * KIB / MB
+
+
+def pidfd(pid: int) -> int | None:
+    """A handle on the process that no later process can inherit; None if it is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def wait_for_all(kin: list[int], seconds: float) -> None:
+    """Until every one of these has ended, or the time is over."""
+    living, deadline = set(kin), time.perf_counter() + seconds
+    endings = select.poll()
+    for fd in kin:
+        endings.register(fd, select.POLLIN)
+    while living and (left := deadline - time.perf_counter()) > 0:
+        for fd, _ in endings.poll(left * 1000):
+            endings.unregister(fd)
+            living.remove(fd)
 
 
 def _argv(pid: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""`python -m demo`: Roundhouse does its main job on three real servers, in readable lines and under a minute.
+"""`python -m demo`: one house, two clients and three real servers, in readable lines and under a minute.
 
 Everything shown has happened. Exit code 0: every step did what it says. 1: one did not; the reason and the last lines
-of Roundhouse's log are shown. 130: interrupted. In every case no process and no file of it is left.
+of Roundhouse's logs are shown. 130: interrupted. In every case no process and no file of it is left.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import anyio
 from mcp import MCPError
 
 from . import orphans
+from .home import open_home
 from .page import Page, StepFailed
 from .tour import GONE_WITHIN, tour
 from .workbench import set_up
 
-LOG_LINES = 15  # of Roundhouse's log, shown when a step has failed
+LOG_LINES = 15  # of each of Roundhouse's logs, shown when a step has failed
 INTERRUPTED = 130  # exit code, as a shell has it for Ctrl-C
 EXPECTED = (StepFailed, MCPError, TimeoutError, OSError)  # their message is enough; anything else is a bug of ours
 
@@ -33,10 +34,12 @@ def main() -> int:
     orphans.adopt_orphans()
     page = Page()
     print("Roundhouse: one MCP server that looks after all your others. It is shown with three of them.")
+    print("The person is played: what she would type is typed for her, on a terminal of its own. All else is real.")
     try:
         with TemporaryDirectory(prefix="roundhouse-demo-") as folder, log_shown_on_failure(Path(folder)):
             bench = set_up(page, Path(folder))
-            anyio.run(tour, page, bench)
+            with open_home(Path(folder), bench.environment) as home:
+                anyio.run(tour, page, bench, home)
         page.line("the temporary folder is removed")
     except KeyboardInterrupt:
         return ended(f"interrupted in step {page.steps}", INTERRUPTED)
@@ -58,13 +61,14 @@ def end_like_ctrl_c(*numbers: signal.Signals) -> None:
 
 @contextmanager
 def log_shown_on_failure(folder: Path) -> Iterator[None]:
-    """The end of Roundhouse's log, before the folder it lies in is removed."""
+    """The end of each log of Roundhouse's own, before the folder they lie in is removed."""
     try:
         yield
     except Exception:
-        for log in folder.glob("*.log"):
-            print(f"\nThe end of {log.name}:")
-            print("\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+        for log in (*folder.glob("*.log"), *folder.glob("home/logs/*.log")):
+            if last := log.read_text(errors="replace").splitlines()[-LOG_LINES:]:
+                print(f"\nThe end of {log.name}:")
+                print("\n".join(f"  {line}" for line in last))
         raise
 
 

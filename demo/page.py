@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 INDENT = " " * 4
@@ -25,14 +26,20 @@ class Page:
 
     def line(self, text: str) -> None:
         """Say something about the step."""
-        print(INDENT + text, flush=True)
+        print((INDENT + text).rstrip(), flush=True)
+
+    def command(self, words: Sequence[str], said: str) -> None:
+        """A command line as it is typed, and everything it printed."""
+        self.line(f"$ roundhouse {shlex.join(words)}")
+        for line in said.splitlines():
+            self.line(line)
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Rows below each other, each column as wide as its widest cell."""
         cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for row in cells:
-            self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def cut(text: str, longest: int = LONGEST_RESULT) -> str:
@@ -42,5 +49,5 @@ def cut(text: str, longest: int = LONGEST_RESULT) -> str:
 
 
 def seconds(span: float) -> str:
-    """A duration as one says it: milliseconds below a tenth of a second."""
-    return f"{span * 1000:.0f} ms" if span < 0.1 else f"{span:.1f} s"
+    """A duration as one says it: milliseconds below half a second."""
+    return f"{span * 1000:.0f} ms" if span < 0.5 else f"{span:.1f} s"

@@ -1,4 +1,4 @@
-"""What the tour works on: a folder, a small repository, three servers that are on this machine, and their file.
+"""What the tour works on: a folder, a small repository, three servers that are on this machine, and the file of one.
 
 Whatever has to be downloaded is downloaded here, visibly and once. Afterwards the servers start from the caches, with
 the network switched off for uv and npm, so that how long they take is theirs and not the network's.
@@ -47,23 +47,46 @@ class Call:
 
 @dataclass(frozen=True)
 class Server:
-    """One entry of the configuration, and what the tour does with it.
+    """A server, and what the tour does with it.
 
     Attributes:
         call: something to ask it that has an answer worth showing.
-        stream: a call that reports progress, and how many times.
+        folder: where it is started; otherwise in the house's home.
     """
 
     name: str
     command: str
     args: tuple[str, ...]
     call: Call
-    stream: tuple[Call, int] | None = None
+    folder: Path | None = None
 
     @property
-    def line(self) -> str:
-        """Its command line."""
-        return " ".join((self.command, *self.args))
+    def entry(self) -> dict[str, object]:
+        """Its entry in a configuration file, but for its name."""
+        where = {"cwd": str(self.folder)} if self.folder else {}
+        return {"command": self.command, "args": list(self.args), **where}
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """A server with calls that report progress.
+
+    Attributes:
+        slow: one of a second or two, and how many reports it makes.
+        endless: one that takes longer than anybody waits here.
+    """
+
+    server: Server
+    slow: tuple[Call, int]
+    endless: Call
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A server that a model proposes, and a tool of it that it does without afterwards."""
+
+    server: Server
+    denied: str
 
 
 @dataclass(frozen=True)
@@ -71,65 +94,61 @@ class Workbench:
     """Everything the tour needs.
 
     Attributes:
-        stopped: the server that is stopped and started.
-        killed: the one whose process is killed.
-        streaming: the one that reports progress.
-        log: where Roundhouse's stderr goes.
-        environment: what Roundhouse is started with.
+        typed: the server that a person adds on the command line.
+        configured: the one that another client has in its `file`.
+        proposed: the one that is added in conversation.
+        environment: what everything is started with.
     """
 
-    config: Path
-    log: Path
-    stopped: Server
-    killed: Server
-    streaming: Server
+    typed: Server
+    configured: Streaming
+    file: Path
+    proposed: Proposed
     environment: Mapping[str, str] = field(repr=False)
-
-    @property
-    def servers(self) -> tuple[Server, ...]:
-        """In the order of the configuration."""
-        return (self.stopped, self.killed, self.streaming)
 
 
 TIME = Server("time", "uvx", ("mcp-server-time",), Call("get_current_time", {"timezone": "Europe/Lisbon"}))
 
-EVERYTHING = Server(
-    "everything",
-    "npx",
-    ("-y", "@modelcontextprotocol/server-everything"),
-    Call("echo", {"message": "hello from npm"}),
+EVERYTHING = Streaming(
+    Server(
+        "everything",
+        "npx",
+        ("-y", "@modelcontextprotocol/server-everything"),
+        Call("echo", {"message": "hello from npm"}),
+        ROOT,  # where npx finds what `make deps` installed
+    ),
     (Call("trigger-long-running-operation", {"duration": 1.5, "steps": 3}), 3),
+    Call("trigger-long-running-operation", {"duration": 300, "steps": 600}),
 )
 
 # Of our own, for machines without git or Node: the same file twice, as two servers.
-OURS_TO_KILL = Server("sums", sys.executable, (str(STARTER),), Call("add", {"a": 19, "b": 23}))
-OURS_TO_STREAM = Server(
-    "starter",
-    sys.executable,
-    (str(STARTER),),
-    Call("echo", {"text": "hello from Roundhouse"}),
+OURS_TO_PROPOSE = Proposed(Server("sums", sys.executable, (str(STARTER),), Call("add", {"a": 19, "b": 23})), "count")
+OURS_TO_STREAM = Streaming(
+    Server("starter", sys.executable, (str(STARTER),), Call("echo", {"text": "hello from Roundhouse"})),
     (Call("count", {"to": 3, "pause": 0.5}), 3),
+    Call("count", {"to": 100, "pause": 1}),
 )
 
 
 def set_up(page: Page, folder: Path) -> Workbench:
-    """The first two steps. Raises: `StepFailed`."""
-    page.step("Set up")
+    """The first step. Raises: `StepFailed`."""
+    page.step("Set up: a temporary home, and three servers that are on this machine")
     page.line(f"a temporary folder: {folder}")
     repository = make_repository(page, folder / "repo")
-    page.step("Choose three servers and write their configuration")
     bench = Workbench(
-        config=folder / "servers.json",
-        log=folder / "roundhouse.log",
-        stopped=TIME,
-        killed=git_server(repository) if repository else OURS_TO_KILL,
-        streaming=everything_server(page),
+        typed=TIME,
+        configured=everything_server(page),
+        file=folder / "servers.json",
+        proposed=git_server(repository) if repository else OURS_TO_PROPOSE,
         environment=environment(FROM_CACHE),
     )
-    for server in bench.servers:
+    servers = (bench.typed, bench.configured.server, bench.proposed.server)
+    for server in servers:
         if server.command == "uvx":
             warm_uv(page, server)
     write_configuration(page, bench)
+    page.line(f"servers: {', '.join(' '.join((server.command, *server.args)) for server in servers)}")
+    page.line(f"they start without the network from now on ({settings(FROM_CACHE)})")
     return bench
 
 
@@ -140,7 +159,8 @@ def make_repository(page: Page, folder: Path) -> Path | None:
     """A repository with two commits, None where there is no git."""
     git = shutil.which("git")
     if git is None:
-        page.line(f"no git on this machine: {OURS_TO_KILL.name!r}, a server of ours, stands in for mcp-server-git")
+        name = OURS_TO_PROPOSE.server.name
+        page.line(f"no git on this machine: {name!r}, a server of ours, stands in for mcp-server-git")
         return None
     folder.mkdir()
     who = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid", "-c", "commit.gpgsign=false")
@@ -154,10 +174,11 @@ def make_repository(page: Page, folder: Path) -> Path | None:
     return folder
 
 
-def git_server(repository: Path) -> Server:
+def git_server(repository: Path) -> Proposed:
     """The real one, on this repository."""
     args = ("mcp-server-git", "--repository", str(repository))
-    return Server("git", "uvx", args, Call("git_log", {"repo_path": str(repository), "max_count": 1}))
+    log = Call("git_log", {"repo_path": str(repository), "max_count": 1})
+    return Proposed(Server("git", "uvx", args, log), "git_commit")
 
 
 # -- the servers
@@ -175,14 +196,14 @@ def warm_uv(page: Page, server: Server) -> None:
         raise StepFailed(f"`uvx {package} --help` failed: {failed} {NEEDS_PYPI}")
 
 
-def everything_server(page: Page) -> Server:
+def everything_server(page: Page) -> Streaming:
     """npm's server where there is npx to run it; else one of ours, and the reader is told."""
     npx = shutil.which("npx")
-    instead = f"{OURS_TO_STREAM.name!r}, a server of ours, stands in for npm's server-everything"
+    instead = f"{OURS_TO_STREAM.server.name!r}, a server of ours, stands in for npm's server-everything"
     if npx is None:
         page.line(f"no npx on this machine: {instead}")
         return OURS_TO_STREAM
-    package = EVERYTHING.args[-1]
+    package = EVERYTHING.server.args[-1]
     failed = warm(page, package, (npx, "--yes", "--package", package, "--call", "true"))
     if failed:
         page.line(f"npx cannot run it ({failed}): {instead}")
@@ -212,12 +233,10 @@ def warm(page: Page, package: str, command: Sequence[str]) -> str:
 
 
 def write_configuration(page: Page, bench: Workbench) -> None:
-    """The file as Claude Desktop and others have it."""
-    entries = {server.name: {"command": server.command, "args": server.args} for server in bench.servers}
-    bench.config.write_text(json.dumps({"mcpServers": entries}, indent=2) + "\n")
-    page.line(f"{bench.config.name}, in the form Claude Desktop has it:")
-    page.table(("server", "command"), [(server.name, server.line) for server in bench.servers])
-    page.line(f"all are on this machine now; they start without the network ({settings(FROM_CACHE)})")
+    """The file in the form Claude Desktop and others have it."""
+    server = bench.configured.server
+    bench.file.write_text(json.dumps({"mcpServers": {server.name: server.entry}}, indent=2) + "\n")
+    page.line(f"the file of another client, with {server.name!r} in it: {bench.file}")
 
 
 def settings(variables: Mapping[str, str]) -> str:

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from roundhouse import errors, settings
+from roundhouse import errors
 from roundhouse.operations.registry import OPERATIONS
+from roundhouse.settings.entry import FOREIGN_KEYS, KEYS
 from roundhouse.supervise.states import TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
@@ -100,9 +101,9 @@ def keys() -> Iterator[Problem]:
     """The table of configuration keys is the list that is accepted."""
     page = ROOT / "docs/configuration.md"
     written = [row[0].strip("`") for row in table(page, "Key of a server")]
-    if sorted(written) != sorted(settings.KEYS):
-        yield f"{name(page)}: keys written {written}, accepted {list(settings.KEYS)}"
-    for key in sorted(settings.FOREIGN_KEYS):
+    if sorted(written) != sorted(KEYS):
+        yield f"{name(page)}: keys written {written}, accepted {list(KEYS)}"
+    for key in sorted(FOREIGN_KEYS):
         if f"`{key}`" not in page.read_text():
             yield f"{name(page)}: the ignored key {key} is not mentioned"
 
@@ -113,7 +114,7 @@ def codes() -> Iterator[Problem]:
     written = {row[0].strip("`") for row in table(page, "Code")}
     there = {errors.RoundhouseError.code}
     for module in SOURCE.rglob("*.py"):
-        there |= set(re.findall(r'^    code = "(RH_\w+)"', module.read_text(), re.MULTILINE))
+        there |= set(re.findall(r"\"(RH_\w+)\"", module.read_text()))
     for code in sorted(written ^ there):
         yield f"{name(page)}: {code} is {'not in the code' if code in written else 'not explained'}"
 

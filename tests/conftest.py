@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.home import Home, home
 from tests.house import House, house
 
 Start = Callable[..., House]
@@ -23,3 +24,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return open_houses.enter_context(house(tmp_path, servers, **options))
 
         yield enter
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Iterator[Home]:
+    """A home of its own, with no house yet; at the end the house leaves, and nothing may be left of it."""
+    with home(tmp_path) as opened:
+        yield opened

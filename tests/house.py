@@ -266,8 +266,12 @@ def house(
 
 
 @contextmanager
-def launched(command: list[str], env: dict[str, str] | None = None) -> Iterator[House]:
-    """A process with a raw client on its pipes; everything it started is gone afterwards."""
+def launched(command: list[str], env: dict[str, str] | None = None, *, leaves_a_house: bool = False) -> Iterator[House]:
+    """A process with a raw client on its pipes; everything it started is gone afterwards.
+
+    Args:
+        leaves_a_house: but for the house it may have started, which others use.
+    """
     before = frozenset(living())
     process = subprocess.Popen(
         command,
@@ -282,9 +286,10 @@ def launched(command: list[str], env: dict[str, str] | None = None) -> Iterator[
     try:
         yield running
         running.hang_up()
-        assert wait_until_nobody_is_left(but=before) == []
+        if not leaves_a_house:
+            assert wait_until_nobody_is_left(but=before) == []
     finally:
-        _end(process)
+        _end(process, everybody=not leaves_a_house)
 
 
 def wait_until_nobody_is_left(within: float = GONE_WITHIN, but: Collection[str] = ()) -> list[str]:
@@ -315,11 +320,12 @@ def living() -> list[str]:
     return found
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], *, everybody: bool) -> None:
     """Whatever a failed test left."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            child.send_signal(signal.SIGKILL)
+            if everybody or child.pid == process.pid:
+                child.send_signal(signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         with suppress(OSError):

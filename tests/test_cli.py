@@ -48,11 +48,11 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert b"There is no file" in ended.stderr
 
 
-@pytest.mark.parametrize("args", [[], ["serve"], ["serve", "--standalone"], ["sreve"], ["serve", "--confg", "x"]])
+@pytest.mark.parametrize("args", [["sreve"], ["serve", "--confg", "x"], ["serve", "--config", "x"], ["house", "x"]])
 def test_a_command_line_that_makes_no_sense_is_a_usage_error(args: list[str]) -> None:
     ended = run(*args)
     assert ended.returncode == 2
-    assert b"usage: roundhouse" in ended.stderr
+    assert b"usage: roundhouse" in ended.stderr.lower()
     assert b"Traceback" not in ended.stderr
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from roundhouse import __version__
 from roundhouse.__main__ import command_line
-from roundhouse.settings import resource
+from roundhouse.settings.packed import resource
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = json.loads((ROOT / "server.json").read_text())
@@ -48,13 +48,13 @@ def test_one_version_everywhere() -> None:
 def test_the_manifests_arguments_are_a_command_line_we_understand() -> None:
     arguments = MANIFEST["packages"][0]["packageArguments"]
     argv = [part for one in arguments for part in (one.get("name"), one.get("value")) if part]
-    asked = command_line().parse_args([*argv, "servers.json"])
-    assert asked.standalone
-    assert asked.config == Path("servers.json")
+    asked = command_line().parse_args(argv)
+    assert asked.command == "serve"
+    assert not asked.standalone
 
 
 def test_prompts_are_found_in_a_checkout() -> None:
-    assert "list_servers" in resource("prompts/instructions.md")
+    assert "search_tools" in resource("prompts/instructions.md")
 
 
 def test_the_wheel_holds_prompts_templates_and_definitions(tmp_path: Path) -> None:
@@ -67,11 +67,12 @@ def test_the_wheel_holds_prompts_templates_and_definitions(tmp_path: Path) -> No
         "roundhouse/templates/starter/server.py",
         "roundhouse/operations/operations.json",
         "roundhouse/py.typed",
+        "roundhouse/store/migrations/facts/001_begin.sql",
     ):
         assert expected in names
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
-    code = "from roundhouse.settings import resource; print(len(resource('prompts/instructions.md')))"
+    code = "from roundhouse.settings.packed import resource; print(len(resource('prompts/instructions.md')))"
     clean = {"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"}
     ended = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False)
     assert int(ended.stdout) > 100, ended.stderr

@@ -1,3 +1,3 @@
 """Roundhouse: one MCP server that runs, calls and looks after all the others."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,194 +1,190 @@
-"""The composition root: which rooms there are, who is handed to whom, and in which order all of it begins and ends."""
+"""The composition root: which rooms there are, who is handed to whom, and how a house ends.
+
+`serve_alone` and `serve_house` are the two ways to serve; both furnish their house here.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-import sys
-from collections.abc import Iterable
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
 
-from roundhouse.doors.stdio import StdioDoor
-from roundhouse.doors.translate import as_error, as_tool_result
-from roundhouse.errors import BadConfiguration, RoundhouseError
-from roundhouse.gateway.catalogue import Part, build, part_of, replace
-from roundhouse.gateway.connection import Connection
-from roundhouse.gateway.interact import heard
-from roundhouse.gateway.switch import CALL_TOOL, Switch
+from roundhouse import __version__
+from roundhouse.health.watch import Watch
+from roundhouse.house import Guest, House
 from roundhouse.model.servers import ServerSpec
-from roundhouse.operations.dispatch import definitions, dispatch
-from roundhouse.process.spawn import Children, depth
-from roundhouse.process.stop import ALL, end_everybody
-from roundhouse.settings import load_servers, resource
+from roundhouse.operations.dispatch import PERSON_ONLY, definitions
+from roundhouse.operations.rooms import Rooms
+from roundhouse.settings.house import Settings
+from roundhouse.settings.packed import resource
+from roundhouse.supervise.filling import Filling
 from roundhouse.supervise.instance import Instance
-from roundhouse.supervise.supervisor import Supervisor
-from roundhouse.wire.envelope import Members, Parts, Raws
-from roundhouse.wire.eras import Profile
-from roundhouse.wire.peer import Peer
+from roundhouse.supervise.roster import Roster
+from roundhouse.supervise.states import Event, State
+from roundhouse.vault.redact import Redactor
 from roundhouse.wire.stdio import Turn
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from roundhouse.store.store import Store
 
 RESERVED = frozenset({"roundhouse", "chain"})  # server names that would read as ours
-DEEPEST = 2  # houses within houses; a server may well be a Roundhouse, but not without end
-LAST_ANSWERS = 1.0  # seconds for calls in flight after the client's end-of-file, where it still reads
+LAST_ANSWERS = 1.0  # seconds for calls in flight after a client's end-of-file, where it still reads
 BAD_CONFIGURATION = 2  # exit code, as for a bad command line
 
 
-class House:
-    """One client's standalone house: its servers, its catalogue and its connection."""
+class Leaving:
+    """How a house ends: asked once it leaves, asked twice it hurries; with nobody there, after a while."""
 
-    def __init__(self, specs: Iterable[ServerSpec], own: dict[str, bytes], turn: Turn, tasks: TaskGroup) -> None:
-        self.leaving = anyio.Event()
-        self.instructions = resource("prompts/instructions.md").split("---\n", 2)[2].strip()
-        self.switch = Switch(server=self._server, names=lambda: self._specs, translate=as_error)
-        self._specs = {spec.name: spec for spec in specs}
-        self._own = own
-        self._turn = turn
-        self._tasks = tasks
-        self._children = Children()
-        self._supervisor: Supervisor | None = None
-        self._connection: Connection | None = None
-        for spec in self._specs.values():
-            for problem in spec.problems:
-                logger.error("%s", problem)
-        self.switch.catalogue = build(own.values(), {name: Part() for name in self._specs})
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.hurry: Callable[[], None] = lambda: None
+        self.on_request = False  # a person said so: clients need not look for the next house at once
+        self._timer: asyncio.TimerHandle | None = None
 
-    # -- what the client asks (gateway.connection.Host)
+    def ask(self) -> None:
+        """Leave, or hurry if that is under way."""
+        if self.asked.is_set():
+            self.hurry()
+        self.asked.set()
 
-    def opened(self, connection: Connection, profile: Profile) -> None:
-        """Start the servers, now that it is known what this client can do."""
-        self._connection = connection
-        self._supervisor = Supervisor(
-            self._specs.values(),
-            profile,
-            children=self._children,
-            turn=self._turn,
-            changed=self._changed,
-            received=self._heard,
-        )
-        self._tasks.start_soon(self._supervisor.run)
+    def by_a_person(self) -> None:
+        """Leave, and let the clients know that it was meant."""
+        self.on_request = True
+        self.asked.set()
 
-    async def filled(self) -> None:
-        await self._open.filled()
-
-    def roots_changed(self) -> None:
-        for instance in self._open:
-            instance.announce("notifications/roots/list_changed")
-
-    def set_level(self, params: Members) -> None:
-        for instance in self._open:
-            instance.set_level(params)
-
-    def is_ours(self, name: str) -> bool:
-        return name in self._own and name != CALL_TOOL
-
-    async def operate(self, name: str, arguments: Raws | None) -> Parts:
-        try:
-            return await dispatch(self._open, lambda: self.switch.catalogue, name, arguments)
-        except RoundhouseError as error:
-            return [as_tool_result(error)]
-
-    # -- what the servers do
-
-    def _changed(self, instance: Instance) -> None:
-        old = self.switch.catalogue.parts[instance.name]
-        part = part_of(instance.name, instance.listing.tools)
-        if part != old:
-            self.switch.catalogue = replace(self.switch.catalogue, instance.name, part)
-        if part.entries != old.entries and self._connection:
-            self._connection.tools_changed()
-
-    def _heard(self, instance: Instance, peer: Peer, message: Members) -> None:
-        heard(instance, peer, message, client=self._connection, switch=self.switch, translate=as_error)
-
-    # -- leaving
-
-    async def leave(self) -> None:
-        """Stop every server. Returns when no process is left."""
-        if self._supervisor:
-            await self._supervisor.stop()
-        await end_everybody(ALL.stragglers)
-
-    def hurry(self) -> None:
-        """Skip the polite part of leaving."""
-        if self._supervisor:
-            self._supervisor.kill()
-
-    def _server(self, name: str) -> Instance:
-        return self._open.get(name)
-
-    @property
-    def _open(self) -> Supervisor:
-        if self._supervisor is None:
-            raise RuntimeError("asked before a client had opened")
-        return self._supervisor
+    def when_idle(self, seconds: float, idle: bool) -> None:
+        """Start to count, or stop. Zero seconds: never."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if idle and seconds:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.asked.set)
 
 
-async def serve_standalone(config: Path, lifeline: int) -> int:
-    """Serve one client on stdin and stdout until it leaves, a signal comes, or the reaper has gone.
+async def furnish(
+    tasks: TaskGroup,
+    turn: Turn,
+    settings: Settings,
+    store: Store | None,
+    home: Path | None,
+    specs: list[ServerSpec] | None,
+    redactor: Redactor,
+    leaving: Leaving,
+    log: str = "",
+) -> House:
+    """The house with everything in it, its servers known, none of them started.
 
-    Returns: the exit code.
+    Args:
+        specs: the servers of a file; None: those of the store.
+        log: where what it says is written, for people.
     """
     own = definitions()
-    try:
-        _refuse_endless_nesting(config)
-        specs = load_servers(config, RESERVED | own.keys())
-    except BadConfiguration as bad:
-        print(f"roundhouse: {bad}", file=sys.stderr)
-        return BAD_CONFIGURATION
-    turn = Turn()
-    async with anyio.create_task_group() as tasks:
-        house = House(specs, own, turn, tasks)
-        hung_up = anyio.Event()
-        door = StdioDoor(turn, left=hung_up.set)
-        connection = Connection(door.writer, host=house, switch=house.switch, translate=as_error, tasks=tasks)
-        _on_signals(house, lifeline)
-        door.listen(connection.receive)
-        tasks.start_soon(_leave_after, hung_up, connection, house)
-        await house.leaving.wait()
-        connection.close()
-        with anyio.CancelScope(shield=True):
-            await house.leave()
-        tasks.cancel_scope.cancel()
-    return 0
+    vault = keeping = None
 
+    async def changed(name: str) -> None:
+        await house.server_changed(name)
 
-def _refuse_endless_nesting(config: Path) -> None:
-    if depth() > DEEPEST:
-        raise BadConfiguration(
-            f"This is a Roundhouse inside {depth()} others: {config} seems to name Roundhouse among its servers. "
-            "Remove that entry."
+    roster = Roster(store, RESERVED | own.keys(), settings.env if store else os.environ, changed)
+    if store is None:
+        roster.take(specs or ())
+    else:
+        # loaded here: who serves a file has no use for SQLite, and would pay for it in memory
+        from roundhouse.supervise.keeping import Keeping
+        from roundhouse.vault.keep import Vault
+
+        await roster.load()
+        keeping = Keeping(store, roster, tasks)
+        vault = Vault(home) if home else None
+    watch = Watch(keeping.sampled if keeping else lambda sample, verdict: None)
+
+    def moved(instance: Instance, before: State, event: Event) -> None:
+        watch.moved(instance, before.value)
+        if keeping:
+            keeping.moved(instance, before, event)
+
+    def rooms(guest: Guest) -> Rooms:
+        view = house.view(guest.profile)
+        return Rooms(
+            caller=guest.caller,
+            profile=guest.profile,
+            settings=settings,
+            supervisor=house.supervisor,
+            roster=roster,
+            remembered=house.remembered,
+            catalogue=lambda: view.catalogue,
+            search=view.search,
+            redactor=redactor,
+            watch=watch,
+            store=store,
+            vault=vault,
+            facts=lambda: _facts(house, settings, store, home, log),
+            leave=leaving.by_a_person,
         )
 
+    house = House(
+        roster,
+        settings,
+        own=own,
+        person_only=PERSON_ONLY,
+        instructions=resource("prompts/instructions.md").split("---\n", 2)[2].strip(),
+        redactor=redactor,
+        logs=home / "logs" / "servers" if home else None,
+        turn=turn,
+        tasks=tasks,
+        fill=Filling(store, vault, redactor, settings.env if store else None),
+        kept=keeping,
+        moved=moved,
+        note=keeping.called if keeping else None,
+        rooms=rooms,
+        idle=lambda idle: leaving.when_idle(settings.idle_leave, idle),
+    )
+    leaving.hurry = house.supervisor.kill
+    if keeping:
+        await keeping.restore(house.remembered)
+    if store:
+        tasks.start_soon(store.keep)
+    tasks.start_soon(watch.run, house.probed)
+    return house
 
-async def _leave_after(hung_up: anyio.Event, connection: Connection, house: House) -> None:
-    """The client has closed a pipe: let the last answers out, if it still reads them, and leave."""
-    await hung_up.wait()
-    with anyio.move_on_after(LAST_ANSWERS):
-        await connection.idle()
-    house.leaving.set()
 
-
-def _on_signals(house: House, lifeline: int) -> None:
+def on_signals(leaving: Leaving, lifeline: int) -> None:
     """Leave on the first signal, at once on the second; the reaper's death counts as one."""
     loop = asyncio.get_running_loop()
 
-    def asked() -> None:
-        if house.leaving.is_set():
-            house.hurry()
-        house.leaving.set()
-
     def reaper_gone() -> None:
         loop.remove_reader(lifeline)
-        house.leaving.set()
+        leaving.asked.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, leaving.ask)
     os.set_blocking(lifeline, False)
     loop.add_reader(lifeline, reaper_gone)
+
+
+def _facts(house: House, settings: Settings, store: Store | None, home: Path | None, log: str) -> dict[str, Any]:
+    states = Counter(best.state.value if (best := server.best()) else "stopped" for server in house.supervisor)
+    return {
+        "pid": os.getpid(),
+        "version": __version__,
+        "uptime_seconds": round(time.time() - house.begun, 1),
+        "home": str(home or ""),
+        "log": log,
+        "clients": [
+            {"name": guest.name, "pid": guest.caller.pid, "version": guest.caller.version, "since": guest.since}
+            for guest in house.guests.values()
+            if not guest.caller.person
+        ],
+        "servers": dict(states),
+        "pending_approvals": len(house.roster.proposals()),
+        "notes": [str(note) for note in store.notes] if store else [],
+        "idle_leave_seconds": settings.idle_leave,
+        "store": {"dropped_measurements": store.journal.dropped} if store else {},
+    }

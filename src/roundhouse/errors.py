@@ -82,6 +82,42 @@ class ServerUnavailable(RoundhouseError):
         self.retryable = sent == "no"
 
 
+class Refused(RoundhouseError):
+    """A server cannot be started as it is configured; trying again would change nothing."""
+
+    code = "RH_START_REFUSED"
+    number = UNAVAILABLE
+
+
+class NotApproved(Refused):
+    """A server may not run, because no person has said yes to exactly this."""
+
+    code = "RH_NOT_APPROVED"
+    number = UNAVAILABLE
+
+    def __init__(self, server: str, standing: str, *, because: str = "") -> None:
+        why = {"denied": "a person has said no to it"}.get(standing, because or "no person has approved it yet")
+        super().__init__(
+            f"The server {server!r} does not run: {why}. Ask the person to run `roundhouse approve {server}` in a "
+            "terminal; it shows exactly what would run. You cannot approve it yourself.",
+            server=server,
+            standing=standing,
+        )
+
+
+class FixedServers(RoundhouseError):
+    """The servers come from a file, which only a person changes."""
+
+    code = "RH_FIXED_SERVERS"
+    number = INVALID_PARAMS
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Roundhouse was started with --config, and serves what is in that file. Change the file and restart, "
+            "or start `roundhouse serve` without --standalone and --config, where servers can be added."
+        )
+
+
 class ServerBusy(ServerUnavailable):
     """The server does not read what is sent to it, and the queue before it is full."""
 
@@ -107,6 +143,51 @@ class CallTimeout(RoundhouseError):
 
     code = "RH_CALL_TIMEOUT"
     number = TIMED_OUT
+
+
+class StoreReadOnly(RoundhouseError):
+    """Something was to be remembered, and the disk cannot take it. What is there can still be read."""
+
+    code = "RH_STORE_READ_ONLY"
+    number = UNAVAILABLE
+
+    def __init__(self, path: object, why: str) -> None:
+        super().__init__(
+            f"Nothing can be kept now: {path} cannot be written ({why}). Free space on its disk, or make it writable. "
+            "What is there can be read, calls go on, and it is tried again by itself: nothing needs to be restarted.",
+            path=str(path),
+            why=why,
+        )
+
+
+class StoreBusy(RoundhouseError):
+    """Another process keeps the store for itself, longer than anybody needs it."""
+
+    code = "RH_STORE_BUSY"
+    number = UNAVAILABLE
+    retryable = True
+
+    def __init__(self, path: object, seconds: float) -> None:
+        super().__init__(
+            f"Another process has kept {path} locked for {seconds:.0f} s. Try again; if that does not help, find the "
+            f"process (`fuser {path}`) and end it.",
+            path=str(path),
+        )
+
+
+class StoreTooNew(RoundhouseError):
+    """The store was written by a Roundhouse that knows more than this one."""
+
+    code = "RH_STORE_TOO_NEW"
+
+    def __init__(self, path: object, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} was written by a newer Roundhouse (form {found}; this one knows {known}) and was left as it is. "
+            "Update Roundhouse, or use another home: --home FOLDER.",
+            path=str(path),
+            found=found,
+            known=known,
+        )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from roundhouse.gateway.catalogue import Catalogue, Part, Route, build, part_of, replace
 from roundhouse.gateway.names import public_name
+from roundhouse.model.servers import ServerSpec
 from roundhouse.wire.envelope import members
 
 # Bytes that a parser and printer would not give back: numbers, escapes, order, nulls, members nobody knows.
@@ -38,7 +39,7 @@ def names(catalogue: Catalogue) -> list[str]:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_a_definition_is_the_servers_own_bytes_but_for_its_name(definition: bytes) -> None:
-    part = part_of("a", [definition.replace(OWN_NAME, b'"name":"say"')])
+    part = part_of(ServerSpec("a"), [definition.replace(OWN_NAME, b'"name":"say"')])
     assert part.entries == (definition.replace(OWN_NAME, b'"name":"a__say"'),)
     assert part.routes == {"a__say": Route("a", b'"say"')}
     assert part.notes == ()
@@ -60,7 +61,7 @@ def test_every_other_member_of_a_definition_keeps_its_value_and_place(
     sent = json.dumps(
         {**others, "inputSchema": {}, "name": name}, ensure_ascii=ascii_only, separators=separators
     ).encode()
-    (entry,) = part_of("a", [sent]).entries
+    (entry,) = part_of(ServerSpec("a"), [sent]).entries
     before, after = members(sent), members(entry)
     assert list(after) == list(before)
     assert [bytes(value) for key, value in after.items() if key != "name"] == [
@@ -75,12 +76,12 @@ def test_every_other_member_of_a_definition_keeps_its_value_and_place(
 def test_a_route_leads_to_the_name_as_the_server_wrote_it(name: str) -> None:
     for ascii_only in (True, False):
         written = json.dumps(name, ensure_ascii=ascii_only).encode()
-        part = part_of("a", [b'{"name":%b,"inputSchema":{}}' % written])
+        part = part_of(ServerSpec("a"), [b'{"name":%b,"inputSchema":{}}' % written])
         assert part.routes == {public_name("a", name): Route("a", written)}
 
 
 def test_a_name_behind_an_escaped_key_is_found() -> None:
-    part = part_of("a", [rb'{"n\u0061me":"say","inputSchema":{}}'])
+    part = part_of(ServerSpec("a"), [rb'{"n\u0061me":"say","inputSchema":{}}'])
     assert part.entries == (b'{"name":"a__say","inputSchema":{}}',)
 
 
@@ -100,13 +101,13 @@ def test_a_name_behind_an_escaped_key_is_found() -> None:
     ],
 )
 def test_a_definition_for_which_clients_refuse_the_whole_list_is_left_out(members: bytes) -> None:
-    part = part_of("a", [tool("before"), b'{"name":"bad"%b}' % members, tool("after")])
+    part = part_of(ServerSpec("a"), [tool("before"), b'{"name":"bad"%b}' % members, tool("after")])
     assert list(part.routes) == ["a__before", "a__after"]
     assert "'bad' was left out" in part.notes[0]
 
 
 def test_a_thousand_bad_definitions_are_a_few_notes() -> None:
-    part = part_of("a", [b"{}"] * 1_000)
+    part = part_of(ServerSpec("a"), [b"{}"] * 1_000)
     assert len(part.notes) == 21
     assert part.notes[-1] == "and 980 more"
 
@@ -129,7 +130,7 @@ def test_a_thousand_bad_definitions_are_a_few_notes() -> None:
     ],
 )
 def test_a_tool_that_cannot_be_offered_is_left_out_with_its_place_and_the_reason(bad: bytes, because: str) -> None:
-    part = part_of("a", [tool("before"), bad, tool("after")])
+    part = part_of(ServerSpec("a"), [tool("before"), bad, tool("after")])
     assert list(part.routes) == ["a__before", "a__after"]
     assert len(part.entries) == 2
     (note,) = part.notes
@@ -138,13 +139,13 @@ def test_a_tool_that_cannot_be_offered_is_left_out_with_its_place_and_the_reason
 
 
 def test_a_tool_with_a_member_named_by_half_a_surrogate_pair_harms_no_other() -> None:
-    part = part_of("a", [tool("before"), rb'{"name":"odd","\ud83d":1}', tool("after")])
+    part = part_of(ServerSpec("a"), [tool("before"), rb'{"name":"odd","\ud83d":1}', tool("after")])
     assert {"a__before", "a__after"} <= set(part.routes)
     assert len(part.entries) + len(part.notes) == 3
 
 
 def test_of_two_tools_with_one_name_the_first_is_offered_and_the_second_noted() -> None:
-    part = part_of("a", [tool("say", title="first"), tool("say", title="second"), rb'{"name":"\u0073ay"}'])
+    part = part_of(ServerSpec("a"), [tool("say", title="first"), tool("say", title="second"), rb'{"name":"\u0073ay"}'])
     assert [json.loads(entry)["title"] for entry in part.entries] == ["first"]
     assert part.notes == ("a second tool named 'say' was left out",) * 2
 
@@ -152,7 +153,7 @@ def test_of_two_tools_with_one_name_the_first_is_offered_and_the_second_noted() 
 def test_a_tool_that_took_the_shortened_name_of_another_does_not_get_its_calls() -> None:
     theirs = public_name("a", "x y").removeprefix("a__")
     for order in (["x y", theirs], [theirs, "x y"]):
-        part = part_of("a", [tool(name) for name in order])
+        part = part_of(ServerSpec("a"), [tool(name) for name in order])
         assert part.routes == {f"a__{theirs}": Route("a", json.dumps(order[0]).encode())}
         assert len(part.notes) == 1
 
@@ -160,7 +161,7 @@ def test_a_tool_that_took_the_shortened_name_of_another_does_not_get_its_calls()
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=9), JSON.map(lambda value: json.dumps(value).encode())), max_size=6))
 def test_whatever_a_server_lists_is_offered_or_noted_and_the_result_is_json(junk: list[bytes]) -> None:
-    part = part_of("a", [*junk, tool("last")])
+    part = part_of(ServerSpec("a"), [*junk, tool("last")])
     assert len(part.entries) + len(part.notes) == len(junk) + 1
     assert len(part.entries) == len(part.routes)
     assert names(build([], {"a": part}))[-1] == "a__last"
@@ -170,7 +171,7 @@ def test_whatever_a_server_lists_is_offered_or_noted_and_the_result_is_json(junk
 
 
 def test_a_catalogue_lists_our_own_tools_first_and_then_each_servers_in_order() -> None:
-    parts = {name: part_of(name, [tool("x"), tool("y")]) for name in ("b", "a")}
+    parts = {name: part_of(ServerSpec(name), [tool("x"), tool("y")]) for name in ("b", "a")}
     catalogue = build([tool("ours")], parts)
     assert names(catalogue) == ["ours", "b__x", "b__y", "a__x", "a__y"]
     assert catalogue.routes == {
@@ -185,15 +186,15 @@ def test_an_empty_catalogue_is_an_empty_list() -> None:
 
 
 def test_replacing_a_part_changes_that_servers_tools_and_nothing_else() -> None:
-    old = build([tool("ours")], {name: part_of(name, [tool("x")]) for name in "abc"})
-    new = replace(old, "b", part_of("b", [tool("y"), tool("z")]))
+    old = build([tool("ours")], {name: part_of(ServerSpec(name), [tool("x")]) for name in "abc"})
+    new = replace(old, "b", part_of(ServerSpec("b"), [tool("y"), tool("z")]))
     assert names(new) == ["ours", "a__x", "b__y", "b__z", "c__x"]
     assert list(new.routes) == ["a__x", "b__y", "b__z", "c__x"]
     assert names(replace(new, "b", Part())) == ["ours", "a__x", "c__x"]
 
 
 def test_replacing_leaves_the_old_catalogue_as_it_was() -> None:
-    parts = {"a": part_of("a", [tool("x")])}
+    parts = {"a": part_of(ServerSpec("a"), [tool("x")])}
     old = build([], parts)
     replace(old, "a", Part())
     parts.clear()
@@ -210,7 +211,7 @@ def test_replaced_step_by_step_or_built_at_once_a_catalogue_is_the_same(steps: l
     parts = {name: Part() for name in "abc"}
     catalogue = build([tool("ours")], parts)
     for server, tools in steps:
-        parts[server] = part_of(server, map(tool, tools))
+        parts[server] = part_of(ServerSpec(server), map(tool, tools))
         catalogue = replace(catalogue, server, parts[server])
     assert catalogue == build([tool("ours")], parts)
     assert names(catalogue)[1:] == list(catalogue.routes)

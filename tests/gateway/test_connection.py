@@ -27,7 +27,7 @@ def test_every_version_of_the_handshake_era_is_answered_with_itself_and_asked_of
     assert opened["protocolVersion"] == version
     assert opened["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
     assert opened["serverInfo"]["name"] == "roundhouse"
-    assert "list_servers" in opened["instructions"]
+    assert "search_tools" in opened["instructions"]
     house.tools_with("a__echo")
     heard = json.loads(house.call("a__heard")["result"]["content"][0]["text"])
     assert heard[0]["params"]["protocolVersion"] == version

@@ -9,9 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from roundhouse.operations.dispatch import PERSON_ONLY
 from roundhouse.operations.registry import OPERATIONS
 from tests.conftest import Start
 from tests.house import House, raw
+
+LISTED = [operation for operation in OPERATIONS.values() if not operation.person_only]
 
 
 @pytest.fixture
@@ -25,21 +28,30 @@ def house(start: Start) -> House:
 
 def test_the_packed_definitions_are_the_registrys() -> None:
     packed = json.loads(files("roundhouse.operations").joinpath("operations.json").read_text())
-    assert packed == [operation.definition() for operation in OPERATIONS.values()], (
+    assert packed == [operation.definition() for operation in LISTED], (
         "make them anew: python -m roundhouse.operations > src/roundhouse/operations/operations.json"
     )
 
 
 def test_every_operation_is_listed_first_and_as_defined(house: House) -> None:
     listed = house.request("tools/list")["result"]["tools"]
-    assert listed[: len(OPERATIONS)] == [operation.definition() for operation in OPERATIONS.values()]
-    for tool in listed[: len(OPERATIONS)]:
+    assert listed[: len(LISTED)] == [operation.definition() for operation in LISTED]
+    for tool in listed[: len(LISTED)]:
         jsonschema.Draft202012Validator.check_schema(tool["inputSchema"])
         assert tool["inputSchema"]["additionalProperties"] is False
         assert set(tool["annotations"]) >= {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
         assert 80 < len(tool["description"]) < 500
-        for name, schema in tool["inputSchema"]["properties"].items():
+        for name, schema in tool["inputSchema"].get("properties", {}).items():
             assert schema["description"], f"{tool['name']}.{name} is not described"
+
+
+def test_what_only_a_person_may_ask_is_not_listed_and_not_known(house: House) -> None:
+    only = {operation.name for operation in OPERATIONS.values() if operation.person_only}
+    assert only == PERSON_ONLY >= {"approve", "deny", "set_secret", "leave"}
+    for name in only:
+        assert name not in house.tools()
+        for refused in (house.call(name, {"id": "x"}), house.call("call_tool", {"name": name, "arguments": {}})):
+            assert refused["error"]["data"]["code"] == "RH_NOT_FOUND"
 
 
 @pytest.mark.parametrize(

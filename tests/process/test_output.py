@@ -24,7 +24,7 @@ class Stderr:
     """A server's stderr: what its processes write there is read at once, as far as the ring reads at all."""
 
     def __init__(self) -> None:
-        self.ring = StderrRing()
+        self.ring = StderrRing(bytes, lambda line: None)
         self._ends: list[tuple[int, int]] = []
         self.begin()
 
@@ -132,7 +132,8 @@ def test_however_it_is_written_it_is_the_same_lines(data: bytes, cuts: list[int]
 def test_a_long_line_is_cut_into_pieces_none_of_which_is_lost() -> None:
     for end in (b"", b"\n"):
         lines = last_after(b"x" * (2 * LONGEST_LINE + 1) + end)
-        assert list(map(len, lines)) == [LONGEST_LINE, LONGEST_LINE, 1]
+        cut = [LONGEST_LINE, LONGEST_LINE, 1] if end else [LONGEST_LINE, LONGEST_LINE + 1]  # it may go on
+        assert list(map(len, lines)) == cut
 
 
 def lines_of(count: int) -> bytes:
@@ -266,3 +267,26 @@ def test_a_descriptor_is_closed_at_its_end_and_no_later_one_in_its_place() -> No
         os.close(other)
 
     on_stderr(scene)
+
+
+def test_what_nobody_may_see_is_taken_out_before_it_is_kept_wherever_a_line_is_cut() -> None:
+    told: list[bytes] = []
+    secret = b"the-secret-value"
+    ring = StderrRing(lambda data: data.replace(secret, b"[secret:X]"), told.append)
+
+    async def use() -> None:
+        ours, theirs = os.pipe()
+        ring.follow(ours)
+        for before in (b"", b"y" * (LONGEST_LINE - 5), b"y" * (2 * LONGEST_LINE - 5)):
+            os.write(theirs, before + secret + b"\n")
+            os.write(theirs, before + secret[:7])
+            ring.last(1)
+            os.write(theirs, secret[7:] + b"z" * 3 * LONGEST_LINE + b"\n")
+            ring.last(1)
+        os.close(theirs)
+        ring.release(ours)
+
+    asyncio.run(use())
+    shown = "".join(ring.last(ALL)).encode()
+    assert shown.count(b"[secret:X]") == b"".join(told).count(b"[secret:X]") == 6
+    assert secret[:9] not in shown + b"".join(told)

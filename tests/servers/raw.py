@@ -19,7 +19,7 @@ from typing import Any
 TOOLS = [
     "echo", "sleep", "progress", "raw", "line", "big", "deep", "flood", "stderr", "die", "exit", "ask", "log", "add",
     "remove", "twice", "nothing", "spawn", "environment", "close_stdin", "close_stdout", "deaf", "wrong_ids", "partial",
-    "junk", "endless", "big_tail", "heard", "ask_often",
+    "junk", "endless", "big_tail", "heard", "ask_often", "log_environment",
 ]  # fmt: skip
 
 lock = threading.Lock()
@@ -244,6 +244,17 @@ class Server:
 
     def tool_environment(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
         send({"id": key, "result": text(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "pid": os.getpid()}))})
+
+    def tool_log_environment(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
+        """What no server should: tell its secrets wherever it can, and die."""
+        told = dict(os.environ)
+        for name, value in told.items():
+            sys.stderr.write(f"{name}={value}\n{json.dumps({name: value})}\n")
+        sys.stderr.write("x" * 6000 + json.dumps(told))
+        sys.stderr.flush()
+        write(json.dumps(told).encode()[:2000] + b"\n")
+        send({"id": key, "error": {"code": -32000, "message": "it did not work"}})
+        os._exit(3)
 
     def tool_spawn(self, key: Any, args: dict[str, Any], params: dict[str, Any]) -> None:
         send({"id": key, "result": text(str(start(args["kind"])))})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from roundhouse.gateway.names import public_name
+from roundhouse.model.servers import ServerSpec
 from roundhouse.model.text import shorten
 from roundhouse.wire.envelope import Members, Raws, Unreadable, encode, join, members, text
 
@@ -38,6 +40,7 @@ class Part:
     entries: tuple[bytes, ...] = ()  # tool definitions under their public names, otherwise as the server wrote them
     routes: Mapping[str, Route] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was left out, and why
+    pinned: tuple[bytes, ...] = ()  # entries that are listed even where only a search is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +49,49 @@ class Catalogue:
 
     Attributes:
         own: definitions of our own tools, listed first.
+        budget: bytes of definitions above which only our own tools and pinned ones are listed, for the model to search
+            the others.
         parts: each server's share, in the order of the configuration.
         tools: the result of `tools/list`.
-        routes: every proxied public name.
+        routes: every proxied public name, listed or not.
+        whole: whether everything is listed.
     """
 
     own: tuple[bytes, ...] = ()
+    budget: float = math.inf
     parts: Mapping[str, Part] = field(default_factory=dict)
     tools: bytes = b'{"tools":[]}'
     routes: Mapping[str, Route] = field(default_factory=dict)
+    whole: bool = True
 
 
-def build(own: Iterable[bytes], parts: Mapping[str, Part]) -> Catalogue:
+def build(own: Iterable[bytes], parts: Mapping[str, Part], budget: float = math.inf) -> Catalogue:
     """The catalogue of these parts."""
     own = tuple(own)
-    entries = [*own, *(entry for part in parts.values() for entry in part.entries)]
+    entries = [entry for part in parts.values() for entry in part.entries]
+    whole = sum(map(len, entries)) <= budget
+    listed = entries if whole else [entry for part in parts.values() for entry in part.pinned]
     routes = {name: route for part in parts.values() for name, route in part.routes.items()}
-    return Catalogue(own, dict(parts), b'{"tools":[' + b",".join(entries) + b"]}", routes)
+    return Catalogue(own, budget, dict(parts), b'{"tools":[' + b",".join([*own, *listed]) + b"]}", routes, whole=whole)
 
 
-def replace(catalogue: Catalogue, server: str, part: Part) -> Catalogue:
-    """The catalogue with this server's part exchanged. Only the joining is done again."""
-    return build(catalogue.own, {**catalogue.parts, server: part})
+def replace(catalogue: Catalogue, server: str, part: Part | None) -> Catalogue:
+    """The catalogue with this server's part exchanged, or without it. Only the joining is done again."""
+    parts = {**catalogue.parts, server: part or Part()}
+    if part is None:
+        del parts[server]
+    return build(catalogue.own, parts, catalogue.budget)
 
 
-def part_of(server: str, tools: Iterable[Raws]) -> Part:
+def part_of(spec: ServerSpec, tools: Iterable[Raws]) -> Part:
     """A server's part, from its definitions. What cannot be offered is left out with a note, and harms nothing else."""
+    server = spec.name
     entries: list[bytes] = []
+    pinned: list[bytes] = []
     routes: dict[str, Route] = {}
     notes: list[str] = []
+    tools = list(tools)
+    own_names = _names(tools) if spec.rename else frozenset()
     for position, tool in enumerate(tools):
         try:
             definition = members(tool)
@@ -85,7 +102,13 @@ def part_of(server: str, tools: Iterable[Raws]) -> Part:
         if not name:
             notes.append(f"tool {position} of its list was left out: it has no name")
             continue
-        public = public_name(server, name)
+        if not spec.offers(name):
+            continue
+        shown_as = spec.rename.get(name, name)
+        if shown_as != name and shown_as in own_names:
+            notes.append(f"the tool {shorten(name)!r} was left out: {shown_as!r} is another tool's own name")
+            continue
+        public = public_name(server, shown_as)
         if public in routes:
             notes.append(f"a second tool named {shorten(name)!r} was left out")
             continue
@@ -93,10 +116,26 @@ def part_of(server: str, tools: Iterable[Raws]) -> Part:
             notes.append(f"the tool {shorten(name)!r} was left out, clients would refuse the whole list: {wrong}")
             continue
         routes[public] = Route(server, bytes(definition["name"]))
-        entries.append(b"".join(join({**definition, "name": encode(public)})))
+        shown = {**definition, "name": encode(public)}
+        if name in spec.descriptions:
+            shown["description"] = encode(spec.descriptions[name])
+        entries.append(b"".join(join(shown)))
+        if name in spec.pinned:
+            pinned.append(entries[-1])
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES:,} more"]
-    return Part(tuple(entries), routes, tuple(notes))
+    return Part(tuple(entries), routes, tuple(notes), tuple(pinned))
+
+
+def _names(tools: Iterable[Raws]) -> frozenset[str]:
+    """The server's own names of its tools."""
+    found = set()
+    for tool in tools:
+        try:
+            found.add(text(members(tool).get("name")) or "")
+        except Unreadable:
+            continue
+    return frozenset(found)
 
 
 def _wrong_member(definition: Members) -> str:

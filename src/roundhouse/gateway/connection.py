@@ -19,7 +19,7 @@ from roundhouse.errors import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Bad
 from roundhouse.gateway.switch import CALL_TOOL, Server, Switch, Translate, unwrap
 from roundhouse.model.text import shorten
 from roundhouse.wire.envelope import Members, Parts, Raws, Unreadable, elements, encode, join, members, text
-from roundhouse.wire.eras import HANDSHAKE_VERSIONS, Profile, read_profile
+from roundhouse.wire.eras import HANDSHAKE_VERSIONS, Profile, read_name, read_profile
 from roundhouse.wire.peer import QUEUE_LIMIT, Peer, Writer, method_of
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Host(Protocol):
     def instructions(self) -> str:
         """What a model is told about us."""
 
-    def opened(self, connection: Connection, profile: Profile) -> None:
-        """A client has said what it can do."""
+    def opened(self, profile: Profile, name: str) -> None:
+        """The client has said what it can do and what it is called."""
 
     async def filled(self) -> None:
         """Wait until a first list is worth giving."""
@@ -48,8 +48,8 @@ class Host(Protocol):
     def roots_changed(self) -> None:
         """The client's roots are different."""
 
-    def set_level(self, params: Members) -> None:
-        """The client wants log messages from this level on."""
+    def set_level(self, level: int) -> None:
+        """The client wants log messages from this level on, a place in `LEVELS`."""
 
     def is_ours(self, name: str) -> bool:
         """Whether this is a tool of ours."""
@@ -62,16 +62,19 @@ class Connection:
     """The client's end of the house.
 
     Args:
+        name: unlike that of every other client, of this house and of others.
         tasks: where what takes time is done; ends with the connection.
     """
 
-    def __init__(self, writer: Writer, *, host: Host, switch: Switch, translate: Translate, tasks: TaskGroup) -> None:
+    def __init__(
+        self, writer: Writer, *, name: str, host: Host, switch: Switch, translate: Translate, tasks: TaskGroup
+    ) -> None:
         self.peer = Peer(
             "the client",
             received=self._received,
             troubled=lambda error: None,
             rubbish=self._rubbish,
-            prefix="rh-",
+            prefix=f"rh-{name}-",  # a front may outlive a house: no answer to one is taken for an answer to the next
         )
         self.peer.connect(writer)
         self.receive = self.peer.receive
@@ -95,9 +98,14 @@ class Connection:
     # -- what the house tells the client
 
     def tools_changed(self) -> None:
-        """There are other tools now."""
+        """There are other tools now. Said once: it is as true until the client has asked for the list again."""
         if self._listed:
+            self._listed = False
             self.peer.notify("notifications/tools/list_changed")
+
+    def ask(self, server: Peer, message: Members, method: str) -> None:
+        """Relay a request of a server to the client."""
+        self._switch.ask_client(self.peer, server, message, method)
 
     def relay_notification(self, method: str, message: Members) -> None:
         """Pass on what a server said to nobody in particular."""
@@ -184,6 +192,7 @@ class Connection:
         if params is None:
             return
         self.profile = read_profile(params)
+        self._host.opened(self.profile, read_name(params))
         self.peer.answer(
             request_id,
             join(
@@ -195,7 +204,6 @@ class Connection:
                 }
             ),
         )
-        self._host.opened(self, self.profile)
 
     def _confirm(self) -> None:
         if not self._confirmed:
@@ -214,10 +222,11 @@ class Connection:
         params = self._params(request_id, message)
         if params is None:
             return
-        if text(params.get("level")) not in LEVELS:
+        level = text(params.get("level"))
+        if level not in LEVELS:
             self._fail(request_id, BadMessage(f"`level` is one of {', '.join(LEVELS)}.", number=INVALID_PARAMS))
             return
-        self._host.set_level(params)
+        self._host.set_level(LEVELS.index(level))
         self.peer.answer(request_id, [b"{}"])
 
     def _list_tools(self, request_id: Raws, message: Members) -> None:

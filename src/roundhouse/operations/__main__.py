@@ -5,4 +5,4 @@ import json
 from roundhouse.operations.registry import OPERATIONS
 
 if __name__ == "__main__":
-    print(json.dumps([operation.definition() for operation in OPERATIONS.values()], indent=2))
+    print(json.dumps([one.definition() for one in OPERATIONS.values() if not one.person_only], indent=2))

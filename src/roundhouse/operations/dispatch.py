@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
 from roundhouse.errors import INVALID_PARAMS, BadMessage
-from roundhouse.gateway.catalogue import Catalogue
-from roundhouse.supervise.supervisor import Supervisor
+from roundhouse.operations.rooms import Rooms
 from roundhouse.wire.envelope import Parts, Raws, elements, encode, members, text
 
 if TYPE_CHECKING:
@@ -21,6 +19,19 @@ if TYPE_CHECKING:
     from roundhouse.operations.operation import Operation
 
 REGISTRY = "roundhouse.operations.registry"
+# Operations that no model can call: not listed, and unknown to whoever is not the command line.
+PERSON_ONLY = frozenset(
+    {
+        "approve",
+        "deny",
+        "list_tools",
+        "list_secrets",
+        "set_secret",
+        "remove_secret",
+        "house_status",
+        "leave",
+    }
+)
 
 
 def definitions() -> dict[str, bytes]:
@@ -29,9 +40,7 @@ def definitions() -> dict[str, bytes]:
     return {text(members(one)["name"]) or "": _compact(bytes(one)) for one in listed}
 
 
-async def dispatch(
-    supervisor: Supervisor, catalogue: Callable[[], Catalogue], name: str, arguments: Raws | None
-) -> Parts:
+async def dispatch(rooms: Rooms, name: str, arguments: Raws | None) -> Parts:
     """Validate, call the handler, and put its output into a tool result.
 
     Raises: `BadMessage` for arguments that do not fit, every problem named; what the handler raises.
@@ -41,8 +50,6 @@ async def dispatch(
     operation = _operation(name)
     from pydantic import ValidationError
 
-    from roundhouse.operations.operation import Rooms
-
     if operation.handler is None:
         raise RuntimeError(f"{name} is relayed by the gateway")
     try:
@@ -50,7 +57,9 @@ async def dispatch(
         asked = operation.input.model_validate_json(b"{}" if given == b"null" else given)
     except ValidationError as bad:
         raise BadMessage(_explain(operation, bad), number=INVALID_PARAMS) from None
-    output = (await operation.handler(Rooms(supervisor, catalogue), asked)).model_dump_json().encode()
+    output = (await operation.handler(rooms, asked)).model_dump_json().encode()
+    if operation.output is None:  # said once only: what is meant to cost a model little
+        return [b'{"content":[{"type":"text","text":', encode(output.decode()), b"}]}"]
     return [b'{"content":[{"type":"text","text":', encode(output.decode()), b'}],"structuredContent":', output, b"}"]
 
 

@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from roundhouse.gateway.catalogue import Catalogue
-from roundhouse.supervise.supervisor import Supervisor
+from roundhouse.operations.rooms import Rooms
 
 
 class Model(BaseModel):
@@ -23,16 +22,9 @@ class Role(StrEnum):
     """What a caller must be allowed to do."""
 
     READ = "read"
+    WRITE = "write"
     EXECUTE = "execute"
     MANAGE = "manage"
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What handlers work on."""
-
-    supervisor: Supervisor
-    catalogue: Callable[[], Catalogue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,10 @@ O = TypeVar("O", bound=Model)  # noqa: E741
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[I, O]):
-    """One thing that can be asked. `call_tool` has no handler: the gateway relays it, bytes untouched."""
+    """One thing that can be asked. `call_tool` has no handler: the gateway relays it, bytes untouched.
+
+    `person_only`: on the command line, where a person decides; never a tool that a model could call.
+    """
 
     name: str
     title: str
@@ -61,14 +56,15 @@ class Operation(Generic[I, O]):
     effects: Effects
     role: Role
     handler: Callable[[Rooms, I], Awaitable[O]] | None
+    person_only: bool = False
 
     def definition(self) -> dict[str, Any]:
         """The MCP tool definition."""
-        definition: dict[str, Any] = {
+        return {
             "name": self.name,
             "title": self.title,
             "description": self.description,
-            "inputSchema": self.input.model_json_schema(),
+            "inputSchema": _lean(self.input.model_json_schema()),
             "annotations": {
                 "title": self.title,
                 "readOnlyHint": self.effects.reads_only,
@@ -77,6 +73,15 @@ class Operation(Generic[I, O]):
                 "openWorldHint": self.effects.open_world,
             },
         }
-        if self.output:
-            definition["outputSchema"] = self.output.model_json_schema(mode="serialization")
-        return definition
+
+
+def _lean(schema: Any) -> Any:
+    """A schema without the titles that pydantic makes of names: every client pays for each word of a list.
+
+    The same reason keeps output schemas out of the list. What a model needs of an output stands in the output.
+    """
+    if isinstance(schema, list):
+        return [_lean(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _lean(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}

@@ -7,6 +7,7 @@ import logging
 import os
 import select
 from collections import deque
+from collections.abc import Callable
 from itertools import chain, islice
 
 from roundhouse.model.text import clean
@@ -15,6 +16,7 @@ RING = 1024 * 1024  # bytes kept per server
 READ_SIZE = 64 * 1024
 LAST_CHUNKS = 32  # read at the end; more only comes when somebody writes on
 LONGEST_LINE = 4096  # bytes; a longer one is cut into several, so that one endless line cannot hide the rest
+MARGIN = 4096  # bytes of a line that goes on, kept together with what follows: a secret must be seen whole
 LINE_OVERHEAD = 50  # bytes a kept line costs besides its text, so that a flood of empty lines is bounded too
 LAST_LINES = 5  # shown with every error
 
@@ -28,6 +30,7 @@ class LogHandler(logging.Handler):
 
     def __init__(self, fd: int) -> None:
         super().__init__()
+        self.redact: Callable[[str], str] = str  # takes out what no log may hold
         self._fd = fd
         self._dropped = 0
         self._ready = select.poll()
@@ -39,7 +42,8 @@ class LogHandler(logging.Handler):
             self._dropped += 1
             return
         note = f" ({self._dropped} lines before this were dropped)" if self._dropped else ""
-        line = clean(f"roundhouse: {self.format(record)}{note}").encode()[: LONGEST_LINE - 1] + b"\n"
+        said = self.redact(self.format(record))
+        line = clean(f"roundhouse: {said}{note}").encode(errors="replace")[: LONGEST_LINE - 1] + b"\n"
         try:
             os.write(self._fd, line)
         except OSError:
@@ -48,10 +52,24 @@ class LogHandler(logging.Handler):
             self._dropped = 0
 
 
-class StderrRing:
-    """Reads a child's stderr for as long as anybody writes to it, over all the lives of one server."""
+def redact_logs(redact: Callable[[str], str]) -> None:
+    """From now on no line of our own log holds what `redact` takes out."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogHandler):
+            handler.redact = redact
 
-    def __init__(self) -> None:
+
+class StderrRing:
+    """Reads a child's stderr for as long as anybody writes to it, over all the lives of one server.
+
+    Args:
+        redact: takes out what nobody may see, before anything is kept.
+        kept: called with every line that is kept.
+    """
+
+    def __init__(self, redact: Callable[[bytes], bytes], kept: Callable[[bytes], None]) -> None:
+        self._redact = redact
+        self._told = kept
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._part = b""
@@ -91,7 +109,7 @@ class StderrRing:
 
     def _shown(self, count: int, among: int) -> list[str]:
         """The last `count` lines with something to see, among so many last ones."""
-        newest_first = chain([self._part] if self._part else [], reversed(self._lines))
+        newest_first = chain([self._redact(self._part)] if self._part else [], reversed(self._lines))
         seen = (clean(line.decode(errors="replace")).rstrip() for line in islice(newest_first, among))
         return list(islice(filter(None, seen), count))[::-1]
 
@@ -108,7 +126,9 @@ class StderrRing:
         *lines, self._part = (self._part + data).split(b"\n")
         for line in lines:
             self._keep(line)
-        while len(self._part) > LONGEST_LINE:
+        if len(self._part) > LONGEST_LINE + MARGIN:
+            self._part = self._redact(self._part)
+        while len(self._part) > LONGEST_LINE + MARGIN:
             end = _cut(self._part)
             self._add(self._part[:end])
             self._part = self._part[end:]
@@ -121,6 +141,7 @@ class StderrRing:
             self._part = b""
 
     def _keep(self, line: bytes) -> None:
+        line = self._redact(line)
         while len(line) > LONGEST_LINE:
             end = _cut(line)
             self._add(line[:end])
@@ -129,6 +150,7 @@ class StderrRing:
 
     def _add(self, piece: bytes) -> None:
         self._kept += 1
+        self._told(piece)
         self._lines.append(piece)
         self._size += len(piece) + LINE_OVERHEAD
         while self._size > RING:

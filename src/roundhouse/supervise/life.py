@@ -8,38 +8,35 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
-import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 
-from roundhouse.errors import BadAnswer, CommandNotFound, RoundhouseError
-from roundhouse.model.servers import ServerSpec
+from roundhouse.errors import BadAnswer, Refused, RoundhouseError
+from roundhouse.model.text import clean
 from roundhouse.process.output import StderrRing
-from roundhouse.process.spawn import Child, Children, environment, resolve
+from roundhouse.process.spawn import Child, Children
 from roundhouse.process.stop import Graces, end_stragglers, stop
+from roundhouse.supervise.launch import Prepared
 from roundhouse.supervise.listing import Listing, is_error, list_tools, shown
-from roundhouse.wire.envelope import Members, Unreadable, members
+from roundhouse.wire.envelope import Members, Unreadable, members, text
 from roundhouse.wire.eras import Profile, opening
 from roundhouse.wire.framing import Frame, Overlong
 from roundhouse.wire.peer import Peer
 from roundhouse.wire.stdio import PipeReader, PipeWriter, Turn
 
 PASSING = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ETXTBSY)  # worth another try
+LONGEST_INSTRUCTIONS = 16 * 1024  # characters of what a server says of itself
 LAST_WORDS = 0.2  # seconds for the exit code to arrive once a pipe has closed
-
-
-class Refused(RoundhouseError):
-    """It cannot be started as it is configured; trying again would change nothing."""
-
-    code = "RH_START_REFUSED"
 
 
 class Life:
     """One process. Making it starts it; whoever makes it awaits `close`.
 
     Args:
+        name: the server's.
         peer: the conversation it is to have; not used before.
 
     Raises: `Refused`.
@@ -47,7 +44,8 @@ class Life:
 
     def __init__(
         self,
-        spec: ServerSpec,
+        name: str,
+        prepared: Prepared,
         peer: Peer,
         *,
         children: Children,
@@ -57,11 +55,12 @@ class Life:
         self.over = anyio.Event()
         self.cause = ""  # why it is over
         self.capabilities: Members = {}
-        self._spec = spec
+        self._instructions = ""
+        self._name = name
         self._peer = peer
         self._stderr = stderr
         self._opening: anyio.CancelScope | None = None
-        self._child = _spawn(spec, children)
+        self._child = _spawn(prepared, children)
         self._child.when_exited = self._conclude
         stderr.follow(self._child.stderr)
         self._reader = PipeReader(
@@ -86,10 +85,10 @@ class Life:
         with anyio.move_on_after(within) as self._opening:
             self._greet(await self._peer.ask("initialize", opening(profile), timeout=2 * within, early=True))
             step = "tools/list"
-            return await list_tools(self._peer, self.capabilities, early=True)
+            return replace(await list_tools(self._peer, self.capabilities, early=True), instructions=self._instructions)
         printed = self._peer.last_rubbish
         note = f"; it printed {printed!r} to stdout, where only messages may go" if printed else ""
-        raise BadAnswer(self.cause or f"it did not answer {step} within {within:g} s{note}", server=self._spec.name)
+        raise BadAnswer(self.cause or f"it did not answer {step} within {within:g} s{note}", server=self._name)
 
     def lose(self, because: str) -> None:
         """It is of no use any more. Waits a moment for the exit code, which makes a better cause."""
@@ -121,11 +120,13 @@ class Life:
 
     def _greet(self, answer: Members) -> None:
         if is_error(answer):
-            raise BadAnswer(f"it refused initialize with {shown(answer['error'])}", server=self._spec.name)
+            raise BadAnswer(f"it refused initialize with {shown(answer['error'])}", server=self._name)
         try:
-            self.capabilities = members(members(answer["result"]).get("capabilities", b"{}"))
+            result = members(answer["result"])
+            self.capabilities = members(result.get("capabilities", b"{}"))
+            self._instructions = clean(text(result.get("instructions")) or "")[:LONGEST_INSTRUCTIONS]
         except Unreadable as bad:
-            raise BadAnswer(f"its answer to initialize cannot be used: {bad}", server=self._spec.name) from None
+            raise BadAnswer(f"its answer to initialize cannot be used: {bad}", server=self._name) from None
         self._peer.notify("notifications/initialized")
 
     def _receive(self, frame: Frame) -> None:
@@ -145,23 +146,15 @@ class Life:
             self._opening.cancel()
 
 
-def _spawn(spec: ServerSpec, children: Children) -> Child:
-    if spec.problems:
-        raise Refused(" ".join(spec.problems))
-    env = environment(spec.env)
-    cwd = os.path.expanduser(spec.cwd) if spec.cwd else None
-    if cwd and not os.path.isdir(cwd):
-        raise Refused(f"its `cwd` {cwd!r} is no directory. Create it, or correct the configuration.")
+def _spawn(prepared: Prepared, children: Children) -> Child:
     try:
-        return children.spawn([resolve(spec.command, env, cwd), *spec.args], env, cwd)
-    except CommandNotFound as missing:
-        raise Refused(str(missing)) from None
+        return children.spawn(prepared.argv, prepared.env, prepared.cwd)
     except OSError as bad:
         if bad.errno in PASSING:
             raise RoundhouseError(f"it could not be started just now: {bad.strerror}") from None
         if isinstance(bad, FileNotFoundError):
             raise Refused(
-                f"{spec.command!r} is there, but its interpreter (the first line of a script) is not."
+                f"{prepared.argv[0]!r} is there, but its interpreter (the first line of a script) is not."
             ) from None
         raise Refused(f"it cannot be started: {bad}. Check `command`, `args`, `env` and `cwd`.") from None
     except ValueError as bad:

@@ -19,10 +19,11 @@ PAGE_TIMEOUT = 30.0  # seconds for one page
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Tool definitions as the server wrote them, and what of its list was left out."""
+    """Tool definitions as the server wrote them, what of its list was left out, and what it says of itself."""
 
     tools: tuple[Raw, ...] = ()
     notes: tuple[str, ...] = ()
+    instructions: str = ""
 
 
 async def list_tools(peer: Peer, capabilities: Members, *, early: bool = False) -> Listing:

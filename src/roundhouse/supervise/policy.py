@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from roundhouse.model.servers import Start
+
 FIRST_DELAY = 0.1  # seconds; most crashes are one-off, and somebody is waiting
 BASE_DELAY = 0.5
 LONGEST_DELAY = 60.0
@@ -45,6 +47,11 @@ def after_end(
     if streak <= 1:
         return Restart(FIRST_DELAY * random(0.0, 1.0))
     return Restart(random(0.5, 1.0) * min(LONGEST_DELAY, BASE_DELAY * 2.0 ** min(streak - 1, 10)))
+
+
+def unused(start: Start, busy: bool) -> bool:
+    """Whether an end matters to nobody: the next call starts it again."""
+    return start is Start.ON_DEMAND and not busy
 
 
 def steady(lived: float, last_delay: float) -> bool:

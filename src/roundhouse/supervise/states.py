@@ -19,12 +19,13 @@ class Event(StrEnum):
     START = "start"  # somebody wants it, and it may run
     LISTED = "handshake and lists done"
     ENDED = "exit, timeout or broken pipe"
-    REFUSED = "command not found, bad configuration"
-    TROUBLED = "5 transport errors in a row"
+    UNUSED = "exit, on-demand and unused"
+    REFUSED = "command not found, bad configuration, not approved"
+    TROUBLED = "3 failed probes, or 5 transport errors in a row"
     RECOVERED = "2 half-open probes ok"
     TIMER = "the delay is over"
     EXHAUSTED = "more than 5 restarts in 60 s"
-    STOP = "stop, disabled, leaving"
+    STOP = "idle, removed, changed, stop, leaving"
     GONE = "the last process has left"
 
 
@@ -36,9 +37,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.STARTING, Event.STOP): State.STOPPING,
     (State.READY, Event.TROUBLED): State.DEGRADED,
     (State.READY, Event.ENDED): State.BACKOFF,
+    (State.READY, Event.UNUSED): State.STOPPED,
     (State.READY, Event.STOP): State.STOPPING,
     (State.DEGRADED, Event.RECOVERED): State.READY,
     (State.DEGRADED, Event.ENDED): State.BACKOFF,
+    (State.DEGRADED, Event.UNUSED): State.STOPPED,
     (State.DEGRADED, Event.STOP): State.STOPPING,
     (State.BACKOFF, Event.TIMER): State.STARTING,
     (State.BACKOFF, Event.EXHAUSTED): State.FAILED,

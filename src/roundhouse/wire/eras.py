@@ -6,11 +6,14 @@ enters here: a second way to open a conversation, and the splicing of its envelo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, field
 
 from msgspec import Raw
 
 from roundhouse import __version__
+from roundhouse.model.text import shorten
 from roundhouse.wire.envelope import Members, Parts, Unreadable, encode, join, members, text
 
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -22,10 +25,23 @@ NOT_CARRIED = ("tasks",)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a client can do, as far as servers may see it: they list and offer different things to different clients."""
+    """What a client can do, as far as servers may see it: they list and offer different things to different clients.
+
+    Attributes:
+        capabilities: a JSON object, as the client wrote its members.
+        key: the same for clients that can do the same, whatever the order in which they say so.
+    """
 
     version: str
-    capabilities: bytes  # a JSON object, as the client wrote its members
+    capabilities: bytes
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        can = json.dumps(json.loads(self.capabilities), sort_keys=True)
+        object.__setattr__(self, "key", f"{self.version}-{hashlib.sha256(can.encode()).hexdigest()[:12]}")
+
+
+PLAIN = Profile(LATEST_HANDSHAKE, b"{}")  # of who can do nothing but ask: the command line, and the house itself
 
 
 def read_profile(params: Members) -> Profile:
@@ -36,6 +52,15 @@ def read_profile(params: Members) -> Profile:
         capabilities = {}
     carried = {name: value for name, value in capabilities.items() if name not in NOT_CARRIED}
     return Profile(negotiate(text(params.get("protocolVersion"))), b"".join(join(carried)))
+
+
+def read_name(params: Members) -> str:
+    """What a client calls itself in its `initialize`, fit to be shown."""
+    try:
+        said = members(params.get("clientInfo", b"{}"))
+    except Unreadable:
+        said = {}
+    return shorten(text(said.get("title")) or text(said.get("name")) or "a client", 60)
 
 
 def negotiate(asked: str | None) -> str:

@@ -110,6 +110,7 @@ class Peer:
         self.counts = Counter[str]() if counts is None else counts
         self.last_rubbish = ""
         self.troubles = 0
+        self.answered = -math.inf  # when it last answered anything, on the loop's clock
         self._settled = False  # the overlong line under way has been dealt with
         self._received = received
         self._troubled = troubled
@@ -395,6 +396,7 @@ class Peer:
             self._unreadable(frame, Unreadable("it is neither a request, a notification nor an answer"))
             return
         request_id = bytes(raw_id)
+        self.answered = self._loop.time()  # also by a late answer: it lives
         pending = self._pending.pop(request_id, None)
         if pending is None or pending.at is None:
             if pending is not None:  # an answer to what was not sent

@@ -1,0 +1,1 @@
+"""How the instances of servers are: probed, measured, judged."""

@@ -1,0 +1,1 @@
+"""What people write down: the house's own settings, and the entries of servers."""

@@ -1,0 +1,393 @@
+"""Which servers there are, what is wanted of each, and what a person has said to it.
+
+A model proposes, a person approves. An approval binds to the digest of one exact launch; whatever differs from it does
+not run. What narrows a server is done at once; what widens it waits as a proposal, and the server stays as it was. The
+memory here is what the house acts on; the store keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from roundhouse.errors import INVALID_PARAMS, BadMessage, FixedServers, NotApproved, NotFound
+from roundhouse.model.calls import Caller
+from roundhouse.model.servers import ServerSpec
+from roundhouse.settings.entry import LAUNCH_KEYS, Names, read_entry
+from roundhouse.supervise.launch import Launch, differences, launch_of, read_launch
+from roundhouse.vault.binding import origin_of
+from roundhouse.vault.references import references
+
+if TYPE_CHECKING:  # a house that serves a file has no store, and does not load one
+    from roundhouse.store.approvals import Approval
+    from roundhouse.store.store import Store
+
+Entry = Mapping[str, Any]  # a server's entry, as JSON
+
+MOST_SERVERS = 500  # more is a fault of whoever adds them, and every list would carry it
+LIST_KEYS = ("allow", "deny")
+# Besides what decides the launch: what shows a model more, or something else, than a person has agreed to.
+SHOWN_KEYS = ("rename", "descriptions")
+WIDENING_KEYS = (*LAUNCH_KEYS, *SHOWN_KEYS)
+
+
+class Standing(StrEnum):
+    """What a person has said of a server's launch."""
+
+    APPROVED = "approved"
+    PENDING = "pending"
+    DENIED = "denied"
+    TRUSTED = "not needed"  # a person wrote the file it comes from
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Something that waits for a person's yes.
+
+    Attributes:
+        kind: "add" or "change".
+        wanted: keys of the entry and the values they are to have; None takes a key away.
+        launch: what would run then.
+        changes: what is different from before, in words.
+    """
+
+    id: str
+    server: str
+    asked_by: str
+    asked_at: float  # seconds since the epoch
+    kind: str
+    wanted: Entry
+    launch: Launch
+    changes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for proposals of the same."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def text(self) -> str:
+        """What the store keeps of it."""
+        kept = {"kind": self.kind, "wanted": self.wanted, "launch": self.launch.facts(), "changes": self.changes}
+        return json.dumps(kept, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a wish: which keys were applied, and which wait in a proposal."""
+
+    spec: ServerSpec
+    applied: tuple[str, ...] = ()
+    proposed: tuple[str, ...] = ()
+    proposal: Proposal | None = None
+
+
+class Roster:
+    """The servers of one home, or those of a file that a person wrote.
+
+    Args:
+        store: None for the servers of a file: they cannot be changed, and the file is the approval.
+        reserved: names that are ours.
+        passed_on: variables of our own environment that entries may name.
+        changed: called with a server's name after it was added, changed, decided about or removed.
+    """
+
+    def __init__(
+        self,
+        store: Store | None,
+        reserved: Collection[str],
+        passed_on: Collection[str],
+        changed: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.specs: dict[str, ServerSpec] = {}
+        self.traits: dict[str, Entry] = {}
+        self._store = store
+        self.reserved = reserved
+        self._passed_on = passed_on
+        self._changed = changed
+        self._entries: dict[str, Entry] = {}
+        self._approved: dict[str, Launch] = {}
+        self._denied: set[str] = set()
+        self._proposals: dict[str, Proposal] = {}
+
+    def take(self, specs: Iterable[ServerSpec]) -> None:
+        """Serve these, without a store."""
+        self.specs = {spec.name: spec for spec in specs}
+
+    async def load(self) -> None:
+        """Take in what the store has kept."""
+        store = self._writable()
+        for row in await store.servers.all():
+            self._entries[row.name] = json.loads(row.entry)
+            self.traits[row.name] = json.loads(row.traits)
+        self.specs = {name: self._read(name, entry) for name, entry in self._entries.items()}
+        for approval in await store.approvals.standing():
+            proposal = _restore(approval)
+            match approval.state:
+                case "pending":
+                    self._proposals[approval.id] = proposal
+                case "approved":
+                    self._approved[approval.server] = proposal.launch
+                case "denied":
+                    self._denied.add(approval.server)
+
+    # -- what may run
+
+    def standing(self, name: str) -> Standing:
+        """What a person has said of this server."""
+        if self._store is None:
+            return Standing.TRUSTED
+        if name in self._approved:
+            return Standing.APPROVED
+        waits = any(proposal.server == name for proposal in self._proposals.values())
+        return Standing.DENIED if name in self._denied and not waits else Standing.PENDING
+
+    def barred(self, name: str) -> NotApproved | None:
+        """Why nothing of this server may run, None where it may."""
+        standing = self.standing(name)
+        return None if standing in (Standing.APPROVED, Standing.TRUSTED) else NotApproved(name, standing.value)
+
+    async def admit(self, spec: ServerSpec) -> Launch:
+        """The launch that may happen now. Raises: `NotApproved`, and proposes it, when it is not what was approved."""
+        launch, approved = launch_of(spec), self._approved.get(spec.name)
+        if self._store is None or (approved is not None and approved.digest == launch.digest):
+            return launch
+        if approved is None:
+            raise NotApproved(spec.name, self.standing(spec.name).value)
+        changes = differences(approved, launch)
+        await self._propose(spec.name, "change", {}, launch, changes, "Roundhouse")
+        raise NotApproved(spec.name, "different", because=f"it is not what was approved: {'; '.join(changes)}")
+
+    def proposals(self) -> list[Proposal]:
+        """Everything that waits, oldest first."""
+        return sorted(self._proposals.values(), key=lambda proposal: proposal.asked_at)
+
+    # -- wishes
+
+    async def add(self, name: str, entry: Entry, caller: Caller) -> Outcome:
+        """Add a server: at once for a person, as a proposal for everybody else.
+
+        Raises: `BadMessage` with everything that is wrong.
+        """
+        store = self._writable()
+        self.check_new(name, entry)
+        spec = self._checked(name, entry)
+        await store.servers.put(name, json.dumps(entry))
+        self._entries[name], self.specs[name], self.traits[name] = entry, spec, {}
+        self._denied.discard(name)
+        told = _reworded({}, entry)
+        proposal = await self._propose(name, "add", entry, launch_of(spec), told, _who(caller))
+        if caller.person:
+            await self._settle(proposal, caller)
+        await self._changed(name)
+        return Outcome(spec, applied=tuple(entry), proposal=None if caller.person else proposal)
+
+    async def change(self, name: str, changes: Entry, caller: Caller) -> Outcome:
+        """Change keys of an entry; None takes one away. What widens is only proposed, unless a person asks.
+
+        Raises: `NotFound`; `BadMessage` with everything that is wrong.
+        """
+        store = self._writable()
+        before = self._entry(name)
+        self._checked(name, _with(before, changes))
+        waits = () if caller.person else tuple(key for key in changes if widens(key, before, changes[key]))
+        at_once = {key: value for key, value in changes.items() if key not in waits}
+        entry = _with(before, at_once)
+        if at_once:
+            spec = self._checked(name, entry)
+            await store.servers.put(name, json.dumps(entry))
+            self._entries[name], self.specs[name] = entry, spec
+        if caller.person and any(key in LAUNCH_KEYS for key in at_once):
+            asked = await self._propose(name, "change", at_once, launch_of(self.specs[name]), [], _who(caller))
+            await self._settle(asked, caller)
+        wanted = {key: changes[key] for key in waits}
+        proposal = await self._propose_change(name, entry, wanted, caller) if wanted else None
+        await self._changed(name)
+        return Outcome(self.specs[name], tuple(at_once), waits, proposal)
+
+    async def remove(self, name: str) -> None:
+        """Forget a server and every yes that was given to it. Raises: `NotFound`."""
+        store = self._writable()
+        self._entry(name)
+        await store.approvals.withdraw(name)
+        await store.catalogues.remove(name)
+        await store.servers.remove(name)
+        for known in (self._entries, self.specs, self.traits, self._approved):
+            known.pop(name, None)
+        self._denied.discard(name)
+        self._proposals = {id_: one for id_, one in self._proposals.items() if one.server != name}
+        await self._changed(name)
+
+    async def learn(self, name: str, trait: str, value: object) -> None:
+        """Keep something that was seen of a server."""
+        if name in self.specs and self.traits.get(name, {}).get(trait) != value:
+            self.traits[name] = {**self.traits.get(name, {}), trait: value}
+            if self._store:
+                await self._store.servers.set_traits(name, json.dumps(self.traits[name]))
+
+    # -- what a person says
+
+    async def approve(self, proposal_id: str, caller: Caller) -> Proposal:
+        """A person's yes. Raises: `NotFound`; `BadMessage` when what would run is not what was proposed any more."""
+        proposal = self._proposal(proposal_id)
+        entry = _with(self._entry(proposal.server), proposal.wanted)
+        spec = self._checked(proposal.server, entry)
+        now = launch_of(spec)
+        if now.digest != proposal.launch.digest:
+            await self._withdraw(proposal)
+            again = await self._propose(
+                proposal.server, proposal.kind, proposal.wanted, now, differences(proposal.launch, now), "Roundhouse"
+            )
+            raise BadMessage(
+                f"What would run for {proposal.server!r} has changed since it was proposed: look at {again.id}.",
+                number=INVALID_PARAMS,
+            )
+        await self._writable().servers.put(proposal.server, json.dumps(entry))
+        self._entries[proposal.server], self.specs[proposal.server] = entry, spec
+        await self._settle(proposal, caller)
+        await self._changed(proposal.server)
+        return proposal
+
+    async def deny(self, proposal_id: str, caller: Caller) -> Proposal:
+        """A person's no. Raises: `NotFound`."""
+        proposal = self._proposal(proposal_id)
+        await self._writable().approvals.decide(proposal.id, approved=False, by=_who(caller))
+        del self._proposals[proposal.id]
+        if proposal.server not in self._approved:
+            self._denied.add(proposal.server)
+        await self._changed(proposal.server)
+        return proposal
+
+    # -- small things
+
+    def check_new(self, name: str, entry: Entry) -> None:
+        """Raises: `BadMessage` with everything that is in the way of adding this."""
+        self._writable()
+        if name in self._entries:
+            raise BadMessage(
+                f"There is a server {name!r} already. Change it with configure_server, or remove it first.",
+                number=INVALID_PARAMS,
+            )
+        if len(self._entries) >= MOST_SERVERS:
+            raise BadMessage(f"There are {MOST_SERVERS} servers already; remove one first.", number=INVALID_PARAMS)
+        self._checked(name, entry)
+
+    def _writable(self) -> Store:
+        if self._store is None:
+            raise FixedServers
+        return self._store
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            raise NotFound("server", name, list(self._entries), hint="list_servers shows all of them.")
+        return entry
+
+    def _proposal(self, proposal_id: str) -> Proposal:
+        proposal = self._proposals.get(proposal_id)
+        if proposal is None:
+            raise NotFound("proposal", proposal_id, list(self._proposals), hint="`roundhouse approve` shows all.")
+        return proposal
+
+    def _read(self, name: str, entry: Entry) -> ServerSpec:
+        return read_entry(Names({**self._entries, name: entry}, self.reserved), name, entry)
+
+    def _checked(self, name: str, entry: Entry) -> ServerSpec:
+        spec = self._read(name, entry)
+        problems = [*spec.problems, *references(entry, passed_on=self._passed_on).problems]
+        if problems:
+            raise BadMessage(" ".join(problems), number=INVALID_PARAMS)
+        return spec
+
+    async def _propose(
+        self, name: str, kind: str, wanted: Entry, launch: Launch, changes: Sequence[str], who: str
+    ) -> Proposal:
+        proposal = Proposal("", name, who, 0.0, kind, wanted, launch, tuple(changes))
+        kept = await self._writable().approvals.propose(name, proposal.digest, proposal.text(), who)
+        proposal = replace(proposal, id=kept.id, asked_by=kept.asked_by, asked_at=kept.asked_at)
+        self._proposals[proposal.id] = proposal
+        return proposal
+
+    async def _propose_change(self, name: str, entry: Entry, wanted: Entry, caller: Caller) -> Proposal:
+        """What was proposed for a server that never ran is replaced: one yes to the whole is enough."""
+        changed = _with(entry, wanted)
+        launch = launch_of(self._checked(name, changed))
+        if name in self._approved:
+            told = [*differences(self._approved[name], launch), *_reworded(entry, wanted)]
+            return await self._propose(name, "change", wanted, launch, told, _who(caller))
+        for earlier in [one for one in self._proposals.values() if one.server == name]:
+            await self._withdraw(earlier)
+        gone = {key: None for key in entry if key not in changed}
+        return await self._propose(name, "add", {**changed, **gone}, launch, _reworded({}, changed), _who(caller))
+
+    async def _settle(self, proposal: Proposal, caller: Caller) -> None:
+        """This launch, and no other of the server, may run."""
+        store = self._writable()
+        await store.approvals.decide(proposal.id, approved=True, by=_who(caller))
+        await self._give_secrets(proposal)
+        self._approved[proposal.server] = proposal.launch
+        self._denied.discard(proposal.server)
+        del self._proposals[proposal.id]
+
+    async def _give_secrets(self, proposal: Proposal) -> None:
+        """The person has seen which secrets it names: those that nobody has yet are its own from now on."""
+        store, launch = self._writable(), proposal.launch
+        origin = origin_of(launch.url) if launch.url else None
+        entry = {"args": launch.argv, "env": launch.env, "headers": launch.headers, "url": launch.url}
+        known = {row.name: row for row in await store.secrets.all()}
+        for name in references(entry).secrets:
+            if name in known and known[name].server is None:
+                await store.secrets.bind(name, server=proposal.server, origin=origin)
+
+    async def _withdraw(self, proposal: Proposal) -> None:
+        await self._writable().approvals.retract(proposal.id)
+        del self._proposals[proposal.id]
+
+
+def widens(key: str, entry: Entry, value: object) -> bool:
+    """Whether giving a key this value lets a server do or show more than it may now. Pure."""
+    before = entry.get(key)
+    if value == before:
+        return False
+    if key in WIDENING_KEYS:
+        return True
+    if key not in LIST_KEYS:
+        return False
+    old, new = ({str(one) for one in each} if isinstance(each, list) else set() for each in (before, value))
+    if key == "allow":
+        return bool(old) and (not new or not new <= old)
+    return not old <= new
+
+
+def _with(entry: Entry, changes: Entry) -> Entry:
+    return {key: value for key, value in {**entry, **changes}.items() if value is not None}
+
+
+def _reworded(entry: Entry, wanted: Entry) -> list[str]:
+    """What else a proposal changes than the launch, in words."""
+    return [
+        f"{key}: {json.dumps(entry.get(key))} becomes {json.dumps(value)}"
+        for key, value in wanted.items()
+        if key in (*SHOWN_KEYS, *LIST_KEYS)
+    ]
+
+
+def _who(caller: Caller) -> str:
+    return "a person, on the command line" if caller.person else caller.name
+
+
+def _restore(approval: Approval) -> Proposal:
+    kept = json.loads(approval.proposal)
+    return Proposal(
+        approval.id,
+        approval.server,
+        approval.asked_by,
+        approval.asked_at,
+        kept["kind"],
+        kept["wanted"],
+        read_launch(kept["launch"]),
+        tuple(kept["changes"]),
+    )

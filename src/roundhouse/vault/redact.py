@@ -1,0 +1,246 @@
+"""Secrets out of everything that is kept or shown: logs, errors, rows, traces.
+
+Every occurrence of a value that was ever in use becomes `[secret:NAME]`, in each form of `forms`. What only looks like
+a secret becomes `[redacted]`: a token that begins as its issuer's do, `Authorization: Bearer ...`, `"password": "..."`,
+a password in a URL.
+
+A value of fewer than 6 characters is replaced only where it stands as a word, and of fewer than 4 not at all: it is in
+every second line, and no secret either.
+
+How it is fast: an occurrence of seven bytes or more covers, wherever it begins, a whole window of four bytes at a
+multiple of four. So a text is cut into such windows once, and one set operation tells whether any of them is in any
+form. Only where one is, forms are compared.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from roundhouse.vault.forms import forms, lines
+from roundhouse.vault.secret import Secret
+from roundhouse.vault.shapes import KNOWN, LEAST_KNOWN, PRIVATE_KEY
+
+LEAST_VALUE = 4  # characters
+LEAST_ANYWHERE = 6  # characters
+WINDOW = 4  # bytes
+LEAST_WINDOWED = 2 * WINDOW - 1  # bytes that hold a whole window, wherever they begin
+KEPT_BACK = 64  # bytes: what makes a secret of what follows, such as `Authorization: Bearer `, must be seen with it
+BEFORE_TOKEN = 11  # bytes that begin a token without being of it: `ya29.`, a Telegram bot's number
+LONGEST_OPEN = 4096  # bytes to wait for the end of what looks like a secret
+
+_TOKEN_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_TOKENS = bytes(ord("x") if byte in _TOKEN_BYTES else ord(" ") for byte in range(256))
+_TOKEN = b"x" * LEAST_KNOWN
+_REST_OF_TOKEN = re.compile(rb"[A-Za-z0-9_.~+=/-]*")
+_KNOWN = re.compile(KNOWN.encode())
+_PRIVATE_KEY = re.compile(PRIVATE_KEY.encode())
+_PASSWORD_IN_URL = re.compile(rb"""://[^\s/?#"'<>\\:@]*:([^\s/?#"'<>\\]+)@""")
+_DONE = re.compile(rb"\[secret:|\[redacted|\$\{|\*\*\*")
+_WORD = re.compile(rb"[A-Za-z0-9_\x80-\xff]")
+
+# Looked for from where one of these stands, which is faster than looking for the whole.
+_STEMS = (b"token", b"pass", b"secret", b"key", b"authorization", b"bearer", b"cookie")
+_NAMED = re.compile(
+    rb"""(?ix)
+    (?: (?<!page)(?<!page_)(?<!progress)token | passwo?r?d | passphrase | secret
+      | (?: (?<=api)|(?<=api[_-])|(?<=access)|(?<=access[_-])|(?<=secret)|(?<=secret[_-])|(?<=private[_-]))key
+    ) (?: (?:\\*["'])? \s* [:=] \s* (?P<opening>\\*["']) (?P<quoted>.+?) (?<!\\)(?P=opening)
+        | = (?P<assigned>[^\s&"'`;,<>()\[\]{}\\]{6,})
+        | :\s* (?P<told>(?=[^\s"']{,40}[0-9])[A-Za-z0-9_.~+/=-]{12,}) )
+    | authorization (?:\\*["'])? \s* [:=] \s* (?:\\*["'])? (?:[A-Za-z][A-Za-z-]*[ ]+)? (?P<sent>[^\s"',;\\]+)
+    | bearer \s+ (?P<borne>[A-Za-z0-9_.~+/=-]{12,})
+    | cookie (?:\\*["'])? \s* : \s* (?:\\*["'])? (?P<set>[^\r\n"'\\]+)
+    """
+)
+
+
+class _Match(NamedTuple):
+    """Bytes that are a secret: one that is known by a name, or none."""
+
+    start: int
+    end: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    written: bytes
+    name: str
+    only_as_word: bool
+
+
+class Redactor:
+    """Knows the values in use and takes them out of texts. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._forms: set[bytes] = set()
+        self._windows: dict[int, list[tuple[int, _Form]]] = {}  # with the place of the window in the form
+        self._short: list[_Form] = []
+        self.longest = 0  # bytes of the longest form
+
+    def add(self, name: str, secret: Secret) -> None:
+        """Know a value from now on, and for good: what was in use may be written by somebody later."""
+        value = secret.reveal()
+        if len(value) < LEAST_VALUE:
+            return
+        for part in (value, *lines(value)):
+            for written in forms(part):
+                self._know(_Form(written.encode(), name, only_as_word=len(part) < LEAST_ANYWHERE))
+
+    def text(self, text: str) -> str:
+        """A text without secrets."""
+        data = text.encode(errors="surrogatepass")
+        redacted = self.data(data)
+        return text if redacted is data else redacted.decode(errors="surrogatepass")
+
+    def data(self, data: bytes) -> bytes:
+        """Bytes without secrets. They may be anything; what is UTF-8 stays UTF-8."""
+        matches = self.matches(data)
+        return _replaced(data, matches) if matches else data
+
+    def matches(self, data: bytes) -> list[_Match]:
+        """All secrets in the data, those that overlap as one, in order."""
+        return _merged([*self._in_use(data), *_looking_like_secrets(data)])
+
+    def _know(self, form: _Form) -> None:
+        if form.written in self._forms:
+            return
+        self._forms.add(form.written)
+        size = len(form.written)
+        self.longest = max(self.longest, size)
+        if size < LEAST_WINDOWED:
+            self._short.append(form)
+            return
+        first = (size - LEAST_WINDOWED) // 2  # in the middle, where values differ: many begin alike
+        for place in range(first, first + WINDOW):
+            (window,) = array("I", form.written[place : place + WINDOW])
+            self._windows.setdefault(window, []).append((place, form))
+
+    def _in_use(self, data: bytes) -> Iterator[_Match]:
+        windows = array("I", data[: len(data) // WINDOW * WINDOW])
+        if not self._windows.keys().isdisjoint(windows):
+            for number, window in enumerate(windows):
+                for place, form in self._windows.get(window, ()):
+                    start = number * WINDOW - place
+                    if start >= 0 and data.startswith(form.written, start):
+                        yield from _allowed(data, start, form)
+        for form in self._short:
+            for start in _places(data, form.written):
+                yield from _allowed(data, start, form)
+
+
+class Stream:
+    """Redacts lines that come in pieces, where a secret may begin in one and end in the next."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._kept = b""
+        self._done = 0  # bytes at the beginning of what is kept that are a part of a secret already replaced
+
+    def piece(self, data: bytes) -> bytes:
+        """More of a line that goes on. Returns what can be shown of it; the rest comes with what follows."""
+        self._kept += data
+        matches = self._matches()
+        cut = len(self._kept) - max(self._redactor.longest - 1, KEPT_BACK)
+        last = matches[-1] if matches else None
+        if last and not last.name and last.end == len(self._kept) and last.end - last.start < LONGEST_OPEN:
+            cut = min(cut, last.start - KEPT_BACK)
+        return self._shown(matches, cut) if cut > 0 else b""
+
+    def end(self, data: bytes = b"") -> bytes:
+        """The end of a line, or a whole one."""
+        self._kept += data
+        return self._shown(self._matches(), len(self._kept))
+
+    def _matches(self) -> list[_Match]:
+        matches = self._redactor.matches(self._kept)
+        return _merged([_Match(0, self._done), *matches]) if self._done else matches
+
+    def _shown(self, matches: list[_Match], cut: int) -> bytes:
+        data, done = self._kept, self._done
+        begun = [match for match in matches if match.start < cut]
+        self._kept = data[cut:]
+        self._done = max(0, begun[-1].end - cut) if begun else 0
+        shown = [_Match(match.start, min(match.end, cut), match.name) for match in begun]
+        if done:  # its mark was shown with the last piece
+            return _replaced(data[shown[0].end : cut], [_moved(match, -shown[0].end) for match in shown[1:]])
+        return _replaced(data[:cut], shown)
+
+
+def _places(data: bytes, wanted: bytes) -> Iterator[int]:
+    at = data.find(wanted)
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + 1)
+
+
+def _allowed(data: bytes, start: int, form: _Form) -> Iterator[_Match]:
+    end = start + len(form.written)
+    inside = _WORD.match(data, end) or (start and _WORD.match(data, start - 1))
+    if not (form.only_as_word and inside):
+        yield _Match(start, end, form.name)
+
+
+def _looking_like_secrets(data: bytes) -> Iterator[_Match]:
+    spans = [*_tokens(data), *_named(data)]
+    for at in _places(data, b"://"):
+        if found := _PASSWORD_IN_URL.match(data, at):
+            spans.append(found.span(1))
+    for at in _places(data, b"-----BEGIN"):
+        if found := _PRIVATE_KEY.match(data, at):
+            spans.append(found.span())
+    return (_Match(*span) for span in spans if not _DONE.match(data, span[0]))
+
+
+def _tokens(data: bytes) -> Iterator[tuple[int, int]]:
+    drawn = data.translate(_TOKENS)
+    at = drawn.find(_TOKEN)
+    while at >= 0:
+        end = _REST_OF_TOKEN.match(data, at).end()  # type: ignore[union-attr]  # it matches anything
+        for found in _KNOWN.finditer(data, max(0, at - BEFORE_TOKEN), end):
+            yield found.span()
+        at = drawn.find(_TOKEN, end)
+
+
+def _named(data: bytes) -> Iterator[tuple[int, int]]:
+    lowered = data.lower()
+    for stem in _STEMS:
+        at = lowered.find(stem)
+        while at >= 0:
+            found = _NAMED.match(data, at)
+            if found:
+                yield found.span(str(found.lastgroup))
+            at = lowered.find(stem, found.end() if found else at + 1)
+
+
+def _merged(matches: Iterable[_Match]) -> list[_Match]:
+    """Those that overlap as one, under the name of the longest that has one."""
+    merged: list[_Match] = []
+    longest = 0
+    for match in sorted(matches):
+        size = match.end - match.start if match.name else 0
+        if not merged or match.start >= merged[-1].end:
+            merged.append(match)
+            longest = size
+            continue
+        last = merged[-1]
+        merged[-1] = _Match(last.start, max(last.end, match.end), match.name if size > longest else last.name)
+        longest = max(longest, size)
+    return merged
+
+
+def _moved(match: _Match, by: int) -> _Match:
+    return _Match(match.start + by, match.end + by, match.name)
+
+
+def _replaced(data: bytes, matches: Iterable[_Match]) -> bytes:
+    parts = []
+    done = 0
+    for match in matches:
+        parts += [data[done : match.start], f"[secret:{match.name}]".encode() if match.name else b"[redacted]"]
+        done = match.end
+    return b"".join([*parts, data[done:]])

@@ -1,0 +1,65 @@
+"""The command line before a real house: from nothing, through a server's life, to nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from roundhouse import __version__, rendezvous
+from roundhouse.doors.cli.client import Client
+from tests.doors.command_line import Desk
+
+RAW = Path(__file__).parents[1] / "servers/raw.py"
+
+
+def test_a_session(desk: Desk) -> None:
+    """Ends with `down --wait`: nothing may be left of it then."""
+    terminal = desk.terminal("add", "raw", "--", sys.executable, "-S", str(RAW))
+    terminal.shows("start it to learn its tools? [y/N]")
+    terminal.types("y\n")
+    try:
+        assert terminal.ends() == 0, terminal.seen
+        assert "raw was added: " in terminal.seen
+        assert desk.run("list").out.splitlines()[1].startswith("raw   stopped")
+        assert "raw__echo" in desk.run("tools").out
+        assert "raw__echo" in desk.run("tools", "echo").out
+        assert desk.run("call", "raw__echo", "text=hi", "n:=1").out == '{"text": "hi", "n": 1}\n'
+        (server,) = desk.run("list", "--json").document["servers"]
+        assert (server["state"], server["approval"]) == ("ready", "approved")
+        assert desk.run("configure", "raw", "tags=a,b").code == 0
+        assert desk.run("explain", "raw__echo", "--json").document["callable"] is True
+        assert desk.run("health", "raw").code == 0
+        assert desk.run("restart", "raw").out.startswith("raw is ready")
+        assert desk.run("logs", "raw").code == 0
+        assert desk.run("start", "war").code == 1
+        status = desk.run("status", "--json").document
+        assert status["running"]
+    finally:
+        down = desk.run("down", "--wait")
+    assert down.out == "The house has left.\n"
+    assert desk.run("status").code == 3
+    assert not os.path.exists(f"/proc/{status['pid']}")
+    assert not os.path.exists(f"/proc/{server['pid']}")
+
+
+def test_what_a_client_proposes_waits_for_the_person_and_runs_after_the_yes(desk: Desk) -> None:
+    assert desk.run("list").out.startswith("No servers yet.")
+    try:
+        met = rendezvous.find(desk.place, "front", __version__)
+        assert met
+        client = Client(met[0], __version__)
+        entry = {"name": "raw", "command": sys.executable, "args": ["-S", str(RAW)], "env": {"X": "hidden"}}
+        assert client.ask("add_server", entry)["approval"] == "pending"
+        assert desk.run("call", "raw__echo").code == 1
+        assert "waits for a yes: `roundhouse approve raw`" in desk.run("list").out
+        terminal = desk.terminal("approve", "raw")
+        seen = terminal.shows("Approve? [y/N]")
+        terminal.types("y\n")
+        assert terminal.ends() == 0
+        for shown in (f'1  "{sys.executable}"', '2  "-S"', f'3  "{RAW}"', '"X" = a value (not shown)'):
+            assert shown in seen
+        assert desk.run("call", "raw__echo", "text=hi").out == '{"text": "hi"}\n'
+        client.close()
+    finally:
+        desk.run("down", "--wait")
