@@ -159,6 +159,10 @@ class AnyLife(RuleBasedStateMachine):
     def something_happens(self, what: str, pause: float) -> None:
         self.do(getattr(self, what), pause)
 
+    @rule(whats=st.lists(st.sampled_from(["start", "stop", "call"]), min_size=2, max_size=4), pause=pauses)
+    def people_disagree(self, whats: list[str], pause: float) -> None:
+        self.several_things_happen_at_once(whats, pause)
+
     @rule(whats=st.lists(st.sampled_from(ACTS), min_size=2, max_size=4), pause=pauses)
     def several_things_happen_at_once(self, whats: list[str], pause: float) -> None:
         self.do(lambda: [getattr(self, what)() for what in whats], pause)

@@ -10,6 +10,7 @@ from pydantic import Field
 from roundhouse.errors import FixedServers
 from roundhouse.operations.operation import Effects, Model, Operation, Role
 from roundhouse.operations.rooms import Rooms
+from roundhouse.vault.binding import origin_of
 from roundhouse.vault.literals import extract
 from roundhouse.vault.secret import Secret
 
@@ -62,17 +63,19 @@ async def keep_literals(rooms: Rooms, server: str, entry: Mapping[str, Any]) -> 
         raise FixedServers
     taken = {row.name for row in await rooms.store.secrets.all()}
     clean, found = extract(server, entry, taken=taken)
+    url = entry.get("url")
+    origin = origin_of(url) if isinstance(url, str) and found else None
     for name, value in found.items():
-        await _keep(rooms, name, value, server)
+        await _keep(rooms, name, value, server, origin)
     return clean, list(found)
 
 
-async def _keep(rooms: Rooms, name: str, value: Secret, server: str | None) -> Known:
+async def _keep(rooms: Rooms, name: str, value: Secret, server: str | None, origin: str | None = None) -> Known:
     if rooms.store is None or rooms.vault is None:
         raise FixedServers
     rooms.redactor.add(name, value)
     where = await rooms.vault.set(name, value)
-    row = await rooms.store.secrets.put(name, server=server, kept_in=where)
+    row = await rooms.store.secrets.put(name, server=server, origin=origin, kept_in=where)
     return Known(name=row.name, server=row.server, kept_in=where, created=row.created)
 
 

@@ -16,6 +16,7 @@ from roundhouse.vault.errors import SecretBound, SecretMissing, VariableMissing
 from roundhouse.vault.redact import Redactor
 from roundhouse.vault.references import fill, references
 from roundhouse.vault.secret import Secret
+from roundhouse.vault.shapes import is_telling
 
 if TYPE_CHECKING:
     from roundhouse.store.store import Store
@@ -45,7 +46,6 @@ class Filling:
         Raises: `SecretMissing`, `SecretBound`, `VariableMissing`, and what the vault raises.
         """
         entry = {
-            "command": spec.command,
             "args": list(spec.args),
             "env": dict(spec.env),
             "url": spec.url,
@@ -58,6 +58,8 @@ class Filling:
         def variable(name: str) -> str:
             if name not in os.environ or (self._passed_on is not None and name not in self._passed_on):
                 raise VariableMissing(name, spec.name)
+            if is_telling(name):
+                self._redactor.add(name, Secret(os.environ[name]))
             return os.environ[name]
 
         return lambda text: fill(text, secret=lambda name: values[name].reveal(), env=variable)

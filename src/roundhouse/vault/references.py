@@ -19,7 +19,8 @@ from roundhouse.vault.errors import BadSecret
 from roundhouse.vault.secret import LONGEST_NAME, check_name, name_from
 
 URL_KEYS = ("url", "httpUrl", "serverUrl")  # one thing, named differently by clients
-TEXT_KEYS = ("command", *URL_KEYS)
+TEXT_KEYS = URL_KEYS
+UNFILLED_KEYS = ("command", "cwd")  # what a person approves by looking at it
 TABLE_KEYS = ("env", "headers")
 
 _OPENING = re.compile(
@@ -83,9 +84,10 @@ def references(entry: Mapping[str, Any], *, passed_on: Collection[str] = ()) -> 
             elif piece.kind is not Kind.TEXT:
                 found.append(Reference(piece.kind, piece.value, place))
                 problems += _misuse(place, text, piece, passed_on)
-    cwd = entry.get("cwd")
-    if isinstance(cwd, str) and any(piece.kind is not Kind.TEXT for piece in parse(cwd)):
-        problems.append("cwd holds a reference, which is not filled in there; write the folder itself.")
+    for key in UNFILLED_KEYS:
+        plain = entry.get(key)
+        if isinstance(plain, str) and any(piece.kind is not Kind.TEXT for piece in parse(plain)):
+            problems.append(f"{key} holds a reference, which is not filled in there; write the path itself.")
     return Found(tuple(found), tuple(problems))
 
 
