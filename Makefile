@@ -9,7 +9,7 @@ help:
 	@echo "make demo         the main job on three real servers, in readable lines"
 	@echo "make test         the whole test suite (PYTEST_ADDOPTS narrows it)"
 	@echo "make check        ruff, types, the import contract, documentation against code"
-	@echo "make bench-quick  speed and memory against a raw relay and the SDK's proxy, under two minutes"
+	@echo "make bench-quick  speed and memory against a raw relay and the SDK's proxy, about two minutes"
 	@echo "make deps         what the whole test suite wants besides Python: Node servers, bubblewrap"
 
 # --without-pip: Debian's python3 has no ensurepip without another package; pip can install into any environment.

@@ -132,6 +132,7 @@ def home(folder: Path) -> Iterator[Home]:
             yield at
         finally:
             at.down()
+            print(at.log())  # pytest shows it where the test failed
     left = wait_until_nobody_is_left(but=before)
     for line in left:
         with suppress(psutil.Error):

@@ -239,7 +239,8 @@ def test_a_question_that_could_be_for_two_is_refused_and_then_each_client_has_it
     at_home.add("a", raw())
     first, second = (at_home.front(capabilities={"elicitation": {}}) for _ in range(2))
     first.call("a__echo")
-    sleeping = first.ask_tool("a__sleep", {"seconds": 1})
+    sleeping = first.ask_tool("a__sleep", {"seconds": 2})
+    assert until(lambda: '"seconds": 2' in second.call("a__heard")["result"]["content"][0]["text"])
     refused = second.call("a__ask", {"method": "elicitation/create", "params": {"message": "sure?"}})
     assert "2 clients are using" in refused["result"]["content"][0]["text"]
     assert first.answer(sleeping)["result"]

@@ -10,6 +10,8 @@ import sys
 
 from roundhouse import __version__
 
+SWITCH = 0.0005  # seconds a thread that writes to the database may keep the loop waiting; Python's own 5 ms are felt
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -101,6 +103,7 @@ def _house(asked: Namespace, lifeline: int) -> int:
     from roundhouse.serve_house import serve_house
 
     _log()
+    sys.setswitchinterval(SWITCH)
     return anyio.run(serve_house, asked.home, asked.replace, lifeline)
 
 

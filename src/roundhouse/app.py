@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from roundhouse import __version__
+from roundhouse.errors import RoundhouseError
 from roundhouse.health.watch import Watch
 from roundhouse.house import Guest, House
 from roundhouse.model.servers import ServerSpec
@@ -34,8 +38,12 @@ from roundhouse.wire.stdio import Turn
 
 if TYPE_CHECKING:
     from roundhouse.store.store import Store
+    from roundhouse.vault.keep import Vault
+
+logger = logging.getLogger(__name__)
 
 RESERVED = frozenset({"roundhouse", "chain"})  # server names that would read as ours
+AFTER_A_FAULT = 5.0  # seconds
 LAST_ANSWERS = 1.0  # seconds for calls in flight after a client's end-of-file, where it still reads
 BAD_CONFIGURATION = 2  # exit code, as for a bad command line
 
@@ -92,7 +100,7 @@ async def furnish(
     async def changed(name: str) -> None:
         await house.server_changed(name)
 
-    roster = Roster(store, RESERVED | own.keys(), settings.env if store else os.environ, changed)
+    roster = Roster(store, RESERVED | own.keys() | PERSON_ONLY, settings.env if store else os.environ, changed)
     if store is None:
         roster.take(specs or ())
     else:
@@ -101,7 +109,7 @@ async def furnish(
         from roundhouse.vault.keep import Vault
 
         await roster.load()
-        keeping = Keeping(store, roster, tasks)
+        keeping = Keeping(store, roster, tasks, redactor)
         vault = Vault(home) if home else None
     watch = Watch(keeping.sampled if keeping else lambda sample, verdict: None)
 
@@ -150,8 +158,10 @@ async def furnish(
     if keeping:
         await keeping.restore(house.remembered)
     if store:
-        tasks.start_soon(store.keep)
-    tasks.start_soon(watch.run, house.probed)
+        tasks.start_soon(_kept_up, store.keep)
+        if vault:
+            tasks.start_soon(_learn_secrets, store, vault, redactor)
+    tasks.start_soon(_kept_up, partial(watch.run, house.probed))
     return house
 
 
@@ -167,6 +177,26 @@ def on_signals(leaving: Leaving, lifeline: int) -> None:
         loop.add_signal_handler(number, leaving.ask)
     os.set_blocking(lifeline, False)
     loop.add_reader(lifeline, reaper_gone)
+
+
+async def _learn_secrets(store: Store, vault: Vault, redactor: Redactor) -> None:
+    """Know what nobody may see from the beginning, also what no server has been given yet."""
+    try:
+        for row in await store.secrets.all():
+            if value := await vault.get(row.name):
+                await anyio.to_thread.run_sync(redactor.add, row.name, value)
+    except RoundhouseError as locked:
+        logger.warning("the secrets cannot be read now: %s", locked)
+
+
+async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what goes on for as long as the house lives; a fault in it is logged, and it is begun again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("something that keeps the house going failed in a way nobody foresaw")
+            await anyio.sleep(AFTER_A_FAULT)
 
 
 def _facts(house: House, settings: Settings, store: Store | None, home: Path | None, log: str) -> dict[str, Any]:

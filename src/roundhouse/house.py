@@ -168,10 +168,9 @@ class House:
         """What clients of this profile see."""
         view = self._views.get(profile.key)
         if view is None:
-            view = View(profile, self._own.values(), self.settings.expose, self.settings.list_budget)
+            parts = {server.name: self._part(server, profile) for server in self.supervisor}
+            view = View(profile, self._own.values(), parts, self.settings.expose, self.settings.list_budget)
             self._views[profile.key] = view
-            for server in self.supervisor:
-                view.put(server.name, self._part(server, profile))
         return view
 
     def instance(self, name: str, guest: Guest) -> Instance:
@@ -359,11 +358,11 @@ class House:
 
     def translate(self, error: RoundhouseError) -> bytes:
         """A failure as a JSON-RPC error that tells no secret."""
-        return self._redactor.data(as_error(error))
+        return as_error(error, self._redactor.strings)
 
     def translate_for_tool(self, error: RoundhouseError) -> bytes:
         """A failure as the result of a tool of ours, that tells no secret either."""
-        return self._redactor.data(as_tool_result(error))
+        return as_tool_result(error, self._redactor.strings)
 
     def _log(self, server: str) -> Callable[[bytes], None]:
         if self._logs is None:
@@ -424,8 +423,7 @@ class Guest:
 
     def opened(self, profile: Profile, name: str) -> None:
         self.profile, self.name = profile, name
-        self.caller = replace(self.caller, name=name)
-        self.house.view(profile)
+        self.caller = replace(self.caller, name=f'the client "{name}"')
         if not self.caller.person:
             self._awaited = self.house.begin(self)
 

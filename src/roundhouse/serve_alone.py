@@ -11,7 +11,7 @@ import anyio
 from roundhouse import __version__
 from roundhouse.app import BAD_CONFIGURATION, LAST_ANSWERS, RESERVED, Leaving, furnish, on_signals
 from roundhouse.doors.stdio import StdioDoor
-from roundhouse.errors import BadConfiguration
+from roundhouse.errors import BadConfiguration, RoundhouseError
 from roundhouse.house import Guest
 from roundhouse.model.calls import Caller
 from roundhouse.model.servers import ServerSpec
@@ -45,7 +45,7 @@ async def serve_standalone(config: Path | None, home: str | None, lifeline: int)
             await _serve(Settings(), None, None, specs, Redactor(), lifeline)
         else:
             await _serve_home(Path(home or default_home()), lifeline)
-    except BadConfiguration as bad:
+    except RoundhouseError as bad:
         print(f"roundhouse: {bad}", file=sys.stderr)
         return BAD_CONFIGURATION
     return 0

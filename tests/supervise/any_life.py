@@ -6,9 +6,11 @@ rules know what must be so after them, the invariants what must be so at any tim
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import ClassVar, TypeVar
 
 import anyio
@@ -19,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from roundhouse.errors import NotApproved, Refused
 from roundhouse.model.servers import Start
 from roundhouse.supervise.instance import DEGRADED_LIMIT, Instance
-from roundhouse.supervise.policy import RETRY_FAILED
+from roundhouse.supervise.policy import LONGEST_DELAY, RETRY_FAILED
 from roundhouse.supervise.states import Event, State
 from tests.health.clock import Clock
 from tests.supervise.fake_life import MOMENT, Call, Manners, Stage
@@ -27,6 +29,13 @@ from tests.supervise.fake_life import MOMENT, Call, Manners, Stage
 T = TypeVar("T")
 
 CALL_TIMEOUT, START_TIMEOUT, IDLE_STOP = 20.0, 30.0, 600.0  # seconds
+ODD = 0.00037  # seconds; no sum of other times here, so that nothing happens at the moment at which we look
+LEAVING = 4.5  # seconds that a process may take to leave, and all that it started
+LONGEST = {  # seconds that a state lasts in which nobody can rest
+    State.STOPPING: LEAVING,
+    State.STARTING: LEAVING + START_TIMEOUT + 1.0,
+    State.BACKOFF: LEAVING + LONGEST_DELAY,
+}
 ALIVE = (State.READY, State.DEGRADED)
 AT_REST = (State.STOPPED, State.READY, State.FAILED)
 
@@ -41,7 +50,7 @@ MANNERS: list[tuple[str, object]] = [
     *(("refuses", refuses) for refuses in (True, False)),
     *(("reads", reads) for reads in (True, False)),
     *(("dies", seconds) for seconds in (0.01, 1.0, 15.0)),
-    *(("leaving", seconds) for seconds in (0.0, 4.5)),
+    *(("leaving", seconds) for seconds in (0.0, LEAVING)),
     *(("remains", seconds) for seconds in (0.0, 1.0)),
 ]
 
@@ -68,10 +77,12 @@ class AnyLife(RuleBasedStateMachine):
     def do(self, action: Callable[[], T], pause: float = MOMENT) -> T:
         """Act, and let the loop turn so often (an int), or for so long (a float)."""
 
+        self.calm = isinstance(pause, float)
+
         async def step() -> T:
             result = action()
             if isinstance(pause, float):
-                await anyio.sleep(pause)
+                await anyio.sleep(pause + ODD)
             else:
                 for _ in range(pause):
                     await anyio.lowlevel.checkpoint()
@@ -159,12 +170,12 @@ class AnyLife(RuleBasedStateMachine):
     def something_happens(self, what: str, pause: float) -> None:
         self.do(getattr(self, what), pause)
 
-    @rule(whats=st.lists(st.sampled_from(["start", "stop", "call"]), min_size=2, max_size=4), pause=pauses)
-    def people_disagree(self, whats: list[str], pause: float) -> None:
+    @rule(whats=st.sampled_from(list(product(["start", "stop", "restart", "call"], repeat=3))), pause=pauses)
+    def people_disagree(self, whats: Sequence[str], pause: float) -> None:
         self.several_things_happen_at_once(whats, pause)
 
     @rule(whats=st.lists(st.sampled_from(ACTS), min_size=2, max_size=4), pause=pauses)
-    def several_things_happen_at_once(self, whats: list[str], pause: float) -> None:
+    def several_things_happen_at_once(self, whats: Sequence[str], pause: float) -> None:
         self.do(lambda: [getattr(self, what)() for what in whats], pause)
 
     @rule(start=st.sampled_from(Start))
@@ -225,6 +236,7 @@ class AnyLife(RuleBasedStateMachine):
         self._no_call_is_answered_twice_or_after_it_was_refused()
         self._an_open_call_is_held_or_in_flight()
         self._what_is_ready_has_a_process_and_what_rests_has_none()
+        self._only_rest_lasts()
 
     def _its_owner_lives(self) -> None:
         if self.owner.done():
@@ -255,10 +267,14 @@ class AnyLife(RuleBasedStateMachine):
         assert (self.instance.pid is not None) == bool(living)
         if self.instance.state in ALIVE:
             assert living
-        elif self.instance.state in (State.STOPPED, State.FAILED):
+        elif self.instance.state is not State.STARTING and (self.calm or self.instance.state is not State.STOPPING):
             assert all(life.closing for life in living)  # its last one is being cleaned up
         if self.held_down:
             assert self.instance.state in (State.STOPPING, State.STOPPED)
+
+    def _only_rest_lasts(self) -> None:
+        lasted = self.loop.time() - self.instance.since
+        assert lasted <= LONGEST.get(self.instance.state, math.inf) + MOMENT
 
     # -- what must come of it
 

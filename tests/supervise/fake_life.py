@@ -27,7 +27,7 @@ from roundhouse.supervise.life import Life
 from roundhouse.supervise.slots import StartSlots
 from roundhouse.supervise.states import TRANSITIONS, Event, State
 from roundhouse.wire.envelope import Members, Parts
-from roundhouse.wire.eras import PLAIN
+from roundhouse.wire.eras import PLAIN, Profile
 from roundhouse.wire.peer import Peer
 from roundhouse.wire.stdio import Turn
 from tests.health.clock import Clock
@@ -273,9 +273,9 @@ class Stage:
             live=self._live,
         )
 
-    def instance(self, spec: ServerSpec, *, key: str = "", client: str = "") -> Instance:
+    def instance(self, spec: ServerSpec, profile: Profile = PLAIN, *, key: str = "", client: str = "") -> Instance:
         """An instance, owned."""
-        made = Instance(spec, PLAIN, self._shared, key=key, client=client, in_use=lambda instance: self.in_use)
+        made = Instance(spec, profile, self._shared, key=key, client=client, in_use=lambda instance: self.in_use)
         self._own(made)
         return made
 

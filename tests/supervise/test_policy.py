@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from roundhouse.model.servers import Start
 from roundhouse.supervise.policy import (
     FIRST_DELAY,
     LONGEST_DELAY,
@@ -20,6 +21,7 @@ from roundhouse.supervise.policy import (
     Restart,
     after_end,
     steady,
+    unused,
 )
 from roundhouse.supervise.states import Event, State, after
 
@@ -129,6 +131,21 @@ def test_a_life_is_steady_after_ten_seconds_and_the_last_delay(lived: float, las
     assert steady(lived, last_delay) is enough
 
 
+@pytest.mark.parametrize(
+    ("start", "busy", "matters_to_nobody"),
+    [
+        (Start.ON_DEMAND, False, True),
+        (Start.ON_DEMAND, True, False),
+        (Start.ALWAYS, False, False),
+        (Start.ALWAYS, True, False),
+    ],
+)
+def test_only_the_end_of_an_on_demand_server_without_calls_matters_to_nobody(
+    start: Start, busy: bool, matters_to_nobody: bool
+) -> None:
+    assert unused(start, busy) is matters_to_nobody
+
+
 # -- states and policy together, on a clock of their own
 
 
@@ -187,8 +204,12 @@ class Fate(RuleBasedStateMachine):
         assert self.state is (State.DEGRADED if event is Event.TROUBLED else State.READY)
 
     @precondition(lambda self: self.state in (State.STARTING, State.READY, State.DEGRADED))
-    @rule()
-    def it_ends(self) -> None:
+    @rule(start=st.sampled_from(Start), busy=st.booleans())
+    def it_ends(self, start: Start, busy: bool) -> None:
+        if self.state is not State.STARTING and unused(start, busy):
+            self.move(Event.UNUSED)
+            assert self.state is State.STOPPED
+            return
         lived = self.now - self.ready_at if self.state is not State.STARTING else float("-inf")
         self.ends.append(self.now)
         self.streak = 1 if steady(lived, self.delay) else self.streak + 1

@@ -99,7 +99,10 @@ def replace(old: Snapshot, data: bytes) -> Path | None:
 
 def _content(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would keep us for ever
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise BadConfiguration(f"{path} is no file.")
             return file.read(LONGEST_FILE + 1)
     except FileNotFoundError:
         return None

@@ -37,6 +37,8 @@ ACCEPT_PAUSE = 1.0  # seconds without accepting once the process has no descript
 FLUSH_POLL = 0.02  # seconds; only looked at while a visitor leaves
 KINDS = ("front", "cli", "successor")
 
+UNREAD_LIMIT = 24 * 1024 * 1024  # bytes a visitor may leave unread; what it makes us wait, it makes all others wait
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
@@ -73,7 +75,7 @@ class Visitor:
         self._has_left = False
         self._is_deaf = False
         self._reader: PipeReader | None = None
-        self.writer = PipeWriter(writing, turn, broken=self._broken, back_pressure=True)
+        self.writer = PipeWriter(writing, turn, broken=self._broken, limit=UNREAD_LIMIT)
 
     def listen(self, received: Callable[[Frame], None], left: Callable[[], None]) -> None:
         """Hand every frame to `received` from now on.

@@ -68,5 +68,5 @@ def heard(
             clients[0].ask(peer, message, method)
     elif method == "notifications/tools/list_changed":
         server.relist()
-    elif len(clients) == 1 and method not in NOT_SHOWN:
+    elif len(clients) == 1 and method.startswith("notifications/") and method not in NOT_SHOWN:
         clients[0].relay_notification(method, message)

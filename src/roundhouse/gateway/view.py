@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from roundhouse.gateway.catalogue import Catalogue, Part, build, replace
@@ -18,14 +18,17 @@ class View:
 
     Args:
         own: definitions of our own tools.
+        parts: what each server offers now.
         expose: "all", "search", or "auto": all, as long as it is within the budget.
         budget: bytes.
     """
 
-    def __init__(self, profile: Profile, own: Iterable[bytes], expose: str, budget: int) -> None:
+    def __init__(
+        self, profile: Profile, own: Iterable[bytes], parts: Mapping[str, Part], expose: str, budget: int
+    ) -> None:
         self.profile = profile
         limit = {"all": math.inf, "search": -1.0}.get(expose, float(budget))
-        self.catalogue: Catalogue = build(own, {}, limit)
+        self.catalogue: Catalogue = build(own, parts, limit)
         self._index: Index | None = None
         self._indexed: Catalogue | None = None
 

@@ -9,16 +9,18 @@ from pydantic import Field
 from roundhouse.operations.operation import Effects, Model, Operation, Role
 from roundhouse.operations.rooms import Rooms
 from roundhouse.operations.servers import Nothing, ServerStatus, seen, status
-from roundhouse.supervise.roster import Proposal, Standing
+from roundhouse.supervise.proposals import Proposal
+from roundhouse.supervise.roster import Standing
 from roundhouse.vault.references import Kind, parse
 
 
-class Variable(Model):
-    """An environment variable, without its value."""
+class Given(Model):
+    """An environment variable or an HTTP header. Of a secret only the name is here."""
 
     name: str
     kind: Literal["literal", "secret", "env"]
     secret: Annotated[str | None, Field(description="The secret, or the variable of our own environment, it is from.")]
+    value: Annotated[str, Field(description="As the entry has it; ${secret:NAME} and ${env:NAME} are filled in later.")]
 
 
 class Pending(Model):
@@ -31,12 +33,14 @@ class Pending(Model):
     asked_at: Annotated[float, Field(description="Seconds since the epoch.")]
     argv: Annotated[list[str], Field(description="The command and each of its arguments. No shell reads them.")]
     executable: Annotated[str, Field(description="What the command means on this machine; empty: not found.")]
-    environment: list[Variable]
+    environment: list[Given]
     cwd: str | None
     isolation: str
     url: str
-    headers: Annotated[list[str], Field(description="Names of the HTTP headers.")]
-    changes: Annotated[list[str], Field(description="What is different from what was approved before.")]
+    headers: list[Given]
+    changes: Annotated[
+        list[str], Field(description="What is different from before, and of a new server what it says of its tools.")
+    ]
     digest: str
 
 
@@ -62,7 +66,7 @@ class Decided(Model):
 
 
 def pending(proposal: Proposal) -> Pending:
-    """A proposal, fit to be shown: whole, but for values."""
+    """A proposal, fit to be shown: whole, secrets by name."""
     launch = proposal.launch
     return Pending(
         id=proposal.id,
@@ -72,23 +76,23 @@ def pending(proposal: Proposal) -> Pending:
         asked_at=proposal.asked_at,
         argv=list(launch.argv),
         executable=launch.executable,
-        environment=[_variable(name, value) for name, value in launch.env.items()],
+        environment=[_given(name, value) for name, value in launch.env.items()],
         cwd=launch.cwd,
         isolation=launch.isolation,
         url=launch.url,
-        headers=list(launch.headers),
+        headers=[_given(name, value) for name, value in launch.headers.items()],
         changes=list(proposal.changes),
         digest=launch.digest,
     )
 
 
-def _variable(name: str, value: str) -> Variable:
+def _given(name: str, value: str) -> Given:
     pieces = parse(value)
     if secrets := [piece.value for piece in pieces if piece.kind is Kind.SECRET]:
-        return Variable(name=name, kind="secret", secret=", ".join(secrets))
+        return Given(name=name, kind="secret", secret=", ".join(secrets), value=value)
     if variables := [piece.value for piece in pieces if piece.kind is Kind.ENV]:
-        return Variable(name=name, kind="env", secret=", ".join(variables))
-    return Variable(name=name, kind="literal", secret=None)
+        return Given(name=name, kind="env", secret=", ".join(variables), value=value)
+    return Given(name=name, kind="literal", secret=None, value=value)
 
 
 async def _list(rooms: Rooms, _: Nothing) -> Approvals:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import cache, partial
 from typing import Annotated
 
+import anyio
 import anyio.to_thread
 from pydantic import Field
 
@@ -15,6 +17,7 @@ from roundhouse.operations.operation import Effects, Model, Operation, Role
 from roundhouse.operations.rooms import Rooms
 from roundhouse.operations.servers import Added, add
 
+READERS = 2  # imports at a time
 MOST_IMPORTED = 100  # servers at a time; a client's file has a dozen
 
 
@@ -42,8 +45,15 @@ class Imported(Model):
     problems: Annotated[list[str], Field(description="What of the file could not be taken, with place and fix.")]
 
 
+@cache
+def _readers() -> anyio.CapacityLimiter:
+    """Threads of our own: a disk that does not answer takes none from anybody else."""
+    return anyio.CapacityLimiter(READERS)
+
+
 async def _import(rooms: Rooms, asked: Source) -> Imported:
-    found = await anyio.to_thread.run_sync(read, asked.source, dict(os.environ), rooms.roster.reserved)
+    wanted = partial(read, asked.source, dict(os.environ), rooms.roster.reserved)
+    found = await anyio.to_thread.run_sync(wanted, abandon_on_cancel=True, limiter=_readers())
     added, skipped = [], []
     for server in found.servers[:MOST_IMPORTED]:
         if asked.only is not None and not {server.name, server.original} & set(asked.only):

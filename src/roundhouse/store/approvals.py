@@ -27,6 +27,14 @@ _DECIDE = """
     UPDATE approvals SET state = ?, decided_at = ?, decided_by = ?
     WHERE tenant = ? AND id = ? AND state = 'pending' RETURNING *
 """
+_APPROVE = """
+    INSERT INTO approvals
+        (id, tenant, owner, server, digest, proposal, asked_by, state, asked_at, decided_at, decided_by)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'approved', ?, ?, ?)
+"""
+_SUPERSEDE = """
+    UPDATE approvals SET state = 'withdrawn' WHERE tenant = ? AND server = ? AND id <> ? AND state = 'approved'
+"""
 _GET = "SELECT * FROM approvals WHERE tenant = ? AND id = ?"
 _PENDING = "SELECT * FROM approvals WHERE tenant = ? AND state = 'pending' ORDER BY asked_at, id"
 _LATEST = "SELECT * FROM approvals WHERE tenant = ? AND server = ? ORDER BY asked_at DESC, id DESC LIMIT 1"
@@ -125,12 +133,7 @@ class Approvals:
             TooLarge: no person could read it.
             StoreReadOnly, StoreBusy: it was not kept.
         """
-        if len(proposal) > LARGEST_PROPOSAL:
-            raise TooLarge(
-                f"The proposal for {server!r} has {len(proposal)} characters; a person is shown at most "
-                f"{LARGEST_PROPOSAL}. Put what is long into a file.",
-                server=server,
-            )
+        _check_size(server, proposal)
         rows = await self._database.write(
             _PROPOSE,
             *(new_id(), self._tenant, LOCAL, server, digest, proposal, asked_by, time.time()),
@@ -158,6 +161,27 @@ class Approvals:
         if rows := await self._database.read(_GET, self._tenant, approval):
             raise AlreadyDecided(Approval.from_row(rows[0]))
         raise NotFound("proposal", approval, hint="`list_approvals` shows what is pending.")
+
+    async def approve_now(self, server: str, digest: str, proposal: str, by: str) -> Approval:
+        """What a person asks for is approved as it is asked: it waits for nobody, however many proposals do.
+
+        Raises:
+            TooLarge: no person could read it.
+            StoreReadOnly, StoreBusy: it was not kept.
+        """
+        _check_size(server, proposal)
+        key, now = new_id(), time.time()
+        row = (key, self._tenant, LOCAL, server, digest, proposal, by, now, now, by)
+        await self._database.write_together((_APPROVE, [row]), (_SUPERSEDE, [(self._tenant, server, key)]))
+        return Approval(key, self._tenant, LOCAL, server, digest, proposal, by, State.APPROVED, now, now, by)
+
+    async def supersede(self, approval: Approval) -> None:
+        """Only this yes to its server holds from now on.
+
+        Raises:
+            StoreReadOnly, StoreBusy: earlier ones hold as well.
+        """
+        await self._database.write(_SUPERSEDE, self._tenant, approval.server, approval.id)
 
     async def pending(self) -> list[Approval]:
         """What waits for a person, the oldest first."""
@@ -193,4 +217,13 @@ class Approvals:
         await self._database.write_together(
             (_WITHDRAW, [(time.time(), self._tenant, server)]),
             (_FORGET_OLDEST, [(self._tenant, self._tenant, CLOSED_KEPT)]),
+        )
+
+
+def _check_size(server: str, proposal: str) -> None:
+    if len(proposal) > LARGEST_PROPOSAL:
+        raise TooLarge(
+            f"The proposal for {server!r} has {len(proposal)} characters; a person is shown at most "
+            f"{LARGEST_PROPOSAL}. Put what is long into a file.",
+            server=server,
         )

@@ -264,6 +264,12 @@ class Instance:
             self._interrupt("it is being restarted")
         self._want()
 
+    def abandon(self) -> None:
+        """Its owner task has failed, after it had ended the process: whoever waits learns so."""
+        self._wanted, self._scope = False, None
+        self._move(Event.STOP, "Roundhouse failed to look after it; the log of the house says where")
+        self._renew(self.unavailable)
+
     def trouble(self, reason: str) -> None:
         """It was found not to answer, though it lives: its calls fail fast until it answers probes again."""
         self._trouble_reason = reason

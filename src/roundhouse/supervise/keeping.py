@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Coroutine
 
+import anyio
 from anyio.abc import TaskGroup
 from msgspec import Raw
 
@@ -22,7 +23,10 @@ from roundhouse.supervise.listing import Listing
 from roundhouse.supervise.remembered import Remembered
 from roundhouse.supervise.roster import Roster
 from roundhouse.supervise.states import Event, State
-from roundhouse.wire.envelope import elements, encode
+from roundhouse.vault.redact import Redactor
+from roundhouse.wire.envelope import elements
+
+SETTLE = 1.0  # seconds
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +38,12 @@ class Keeping:
         tasks: where facts are written; ends with the house.
     """
 
-    def __init__(self, store: Store, roster: Roster, tasks: TaskGroup) -> None:
+    def __init__(self, store: Store, roster: Roster, tasks: TaskGroup, redactor: Redactor) -> None:
         self._store = store
         self._roster = roster
         self._tasks = tasks
+        self._redactor = redactor
+        self._lists: dict[tuple[str, str], Listing] = {}  # that are going to be written
 
     async def restore(self, remembered: Remembered) -> None:
         """Take in the lists that were kept, as far as their servers are still started the same way."""
@@ -48,16 +54,10 @@ class Keeping:
 
     def listing(self, server: str, profile: str, listing: Listing) -> None:
         """A server offers this now."""
-        if spec := self._roster.specs.get(server):
-            work = self._store.catalogues.put(
-                server,
-                profile=profile,
-                digest=launch_of(spec).digest,
-                tools=b"[" + b",".join(map(bytes, listing.tools)) + b"]",
-                capabilities=encode({"notes": listing.notes}).decode(),
-                instructions=listing.instructions,
-            )
-            self._tasks.start_soon(self._write, work)
+        due = (server, profile) not in self._lists
+        self._lists[server, profile] = listing
+        if due:
+            self._tasks.start_soon(self._write, self._write_list(server, profile))
 
     def trait(self, server: str, trait: str, value: object) -> None:
         """Something was learned about a server."""
@@ -91,11 +91,27 @@ class Keeping:
         """A call is over."""
         self._store.journal.note(call)
 
+    async def _write_list(self, server: str, profile: str) -> None:
+        """Write the list of a moment later: a server that changes it all the time costs one row a while."""
+        await anyio.sleep(SETTLE)
+        listing = self._lists.pop((server, profile))
+        if spec := self._roster.specs.get(server):
+            await self._store.catalogues.put(
+                server,
+                profile=profile,
+                digest=launch_of(spec).digest,
+                tools=self._redactor.known(b"[" + b",".join(map(bytes, listing.tools)) + b"]"),
+                capabilities="{}",
+                instructions=self._redactor.text(listing.instructions),
+            )
+
     async def _write(self, work: Coroutine[None, None, object]) -> None:
         try:
             await work
         except RoundhouseError as failed:
             logger.warning("it could not be written down: %s", failed)
+        except Exception:
+            logger.exception("it could not be written down, in a way nobody foresaw")
 
 
 def _listing(kept: Catalogue) -> Listing:

@@ -7,32 +7,29 @@ memory here is what the house acts on; the store keeps it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import anyio
 
 from roundhouse.errors import INVALID_PARAMS, BadMessage, FixedServers, NotApproved, NotFound
 from roundhouse.model.calls import Caller
 from roundhouse.model.servers import ServerSpec
 from roundhouse.settings.entry import LAUNCH_KEYS, Names, read_entry
-from roundhouse.supervise.launch import Launch, differences, launch_of, read_launch
+from roundhouse.supervise.launch import Launch, differences, launch_of
+from roundhouse.supervise.proposals import Entry, Proposal, restore, reworded, widens, with_changes
 from roundhouse.vault.binding import origin_of
 from roundhouse.vault.references import references
 
 if TYPE_CHECKING:  # a house that serves a file has no store, and does not load one
-    from roundhouse.store.approvals import Approval
     from roundhouse.store.store import Store
 
-Entry = Mapping[str, Any]  # a server's entry, as JSON
-
 MOST_SERVERS = 500  # more is a fault of whoever adds them, and every list would carry it
-LIST_KEYS = ("allow", "deny")
-# Besides what decides the launch: what shows a model more, or something else, than a person has agreed to.
-SHOWN_KEYS = ("rename", "descriptions")
-WIDENING_KEYS = (*LAUNCH_KEYS, *SHOWN_KEYS)
+LONGEST_ENTRY = 64 * 1024  # characters; what is longer belongs into a file
 
 
 class Standing(StrEnum):
@@ -42,37 +39,6 @@ class Standing(StrEnum):
     PENDING = "pending"
     DENIED = "denied"
     TRUSTED = "not needed"  # a person wrote the file it comes from
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Something that waits for a person's yes.
-
-    Attributes:
-        kind: "add" or "change".
-        wanted: keys of the entry and the values they are to have; None takes a key away.
-        launch: what would run then.
-        changes: what is different from before, in words.
-    """
-
-    id: str
-    server: str
-    asked_by: str
-    asked_at: float  # seconds since the epoch
-    kind: str
-    wanted: Entry
-    launch: Launch
-    changes: tuple[str, ...]
-
-    @property
-    def digest(self) -> str:
-        """The same for proposals of the same."""
-        return hashlib.sha256(self.text().encode()).hexdigest()
-
-    def text(self) -> str:
-        """What the store keeps of it."""
-        kept = {"kind": self.kind, "wanted": self.wanted, "launch": self.launch.facts(), "changes": self.changes}
-        return json.dumps(kept, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +78,7 @@ class Roster:
         self._approved: dict[str, Launch] = {}
         self._denied: set[str] = set()
         self._proposals: dict[str, Proposal] = {}
+        self._turn = anyio.Lock()
 
     def take(self, specs: Iterable[ServerSpec]) -> None:
         """Serve these, without a store."""
@@ -125,7 +92,7 @@ class Roster:
             self.traits[row.name] = json.loads(row.traits)
         self.specs = {name: self._read(name, entry) for name, entry in self._entries.items()}
         for approval in await store.approvals.standing():
-            proposal = _restore(approval)
+            proposal = restore(approval)
             match approval.state:
                 case "pending":
                     self._proposals[approval.id] = proposal
@@ -158,7 +125,7 @@ class Roster:
         if approved is None:
             raise NotApproved(spec.name, self.standing(spec.name).value)
         changes = differences(approved, launch)
-        await self._propose(spec.name, "change", {}, launch, changes, "Roundhouse")
+        await self._keep(Proposal("", spec.name, "Roundhouse", 0.0, "change", {}, launch, tuple(changes)))
         raise NotApproved(spec.name, "different", because=f"it is not what was approved: {'; '.join(changes)}")
 
     def proposals(self) -> list[Proposal]:
@@ -172,17 +139,18 @@ class Roster:
 
         Raises: `BadMessage` with everything that is wrong.
         """
-        store = self._writable()
-        self.check_new(name, entry)
-        spec = self._checked(name, entry)
-        await store.servers.put(name, json.dumps(entry))
-        self._entries[name], self.specs[name], self.traits[name] = entry, spec, {}
-        self._denied.discard(name)
-        told = _reworded({}, entry)
-        proposal = await self._propose(name, "add", entry, launch_of(spec), told, _who(caller))
-        if caller.person:
-            await self._settle(proposal, caller)
-        await self._changed(name)
+        async with self._whole(name) as store:
+            self.check_new(name, entry)
+            spec = self._checked(name, entry)
+            asked = self._drawn_up(name, "add", entry, launch_of(spec), reworded({}, entry), caller)
+            proposal = await self._settle_now(asked, caller) if caller.person else await self._keep(asked)
+            try:
+                await store.servers.put(name, json.dumps(entry))
+            except BaseException:
+                await store.approvals.withdraw(name)
+                self._drop(name)
+                raise
+            self._entries[name], self.specs[name], self.traits[name] = entry, spec, {}
         return Outcome(spec, applied=tuple(entry), proposal=None if caller.person else proposal)
 
     async def change(self, name: str, changes: Entry, caller: Caller) -> Outcome:
@@ -190,36 +158,33 @@ class Roster:
 
         Raises: `NotFound`; `BadMessage` with everything that is wrong.
         """
-        store = self._writable()
-        before = self._entry(name)
-        self._checked(name, _with(before, changes))
-        waits = () if caller.person else tuple(key for key in changes if widens(key, before, changes[key]))
-        at_once = {key: value for key, value in changes.items() if key not in waits}
-        entry = _with(before, at_once)
-        if at_once:
-            spec = self._checked(name, entry)
-            await store.servers.put(name, json.dumps(entry))
-            self._entries[name], self.specs[name] = entry, spec
-        if caller.person and any(key in LAUNCH_KEYS for key in at_once):
-            asked = await self._propose(name, "change", at_once, launch_of(self.specs[name]), [], _who(caller))
-            await self._settle(asked, caller)
-        wanted = {key: changes[key] for key in waits}
-        proposal = await self._propose_change(name, entry, wanted, caller) if wanted else None
-        await self._changed(name)
+        async with self._whole(name) as store:
+            before = self._entry(name)
+            self._checked(name, with_changes(before, changes))
+            waits = () if caller.person else tuple(key for key in changes if widens(key, before, changes[key]))
+            at_once = {key: value for key, value in changes.items() if key not in waits}
+            entry = with_changes(before, at_once)
+            wanted = {key: changes[key] for key in waits}
+            proposal = await self._propose_change(name, entry, wanted, caller) if wanted else None
+            if at_once:
+                spec = self._checked(name, entry)
+                await store.servers.put(name, json.dumps(entry))
+                self._entries[name], self.specs[name] = entry, spec
+            if caller.person and any(key in LAUNCH_KEYS for key in at_once):
+                launch = launch_of(self.specs[name])
+                await self._settle_now(self._drawn_up(name, "change", at_once, launch, [], caller), caller)
         return Outcome(self.specs[name], tuple(at_once), waits, proposal)
 
     async def remove(self, name: str) -> None:
         """Forget a server and every yes that was given to it. Raises: `NotFound`."""
-        store = self._writable()
-        self._entry(name)
-        await store.approvals.withdraw(name)
-        await store.catalogues.remove(name)
-        await store.servers.remove(name)
-        for known in (self._entries, self.specs, self.traits, self._approved):
-            known.pop(name, None)
-        self._denied.discard(name)
-        self._proposals = {id_: one for id_, one in self._proposals.items() if one.server != name}
-        await self._changed(name)
+        async with self._whole(name) as store:
+            self._entry(name)
+            await store.approvals.withdraw(name)
+            await store.catalogues.remove(name)
+            await store.servers.remove(name)
+            for known in (self._entries, self.specs, self.traits):
+                known.pop(name, None)
+            self._drop(name)
 
     async def learn(self, name: str, trait: str, value: object) -> None:
         """Keep something that was seen of a server."""
@@ -232,33 +197,35 @@ class Roster:
 
     async def approve(self, proposal_id: str, caller: Caller) -> Proposal:
         """A person's yes. Raises: `NotFound`; `BadMessage` when what would run is not what was proposed any more."""
-        proposal = self._proposal(proposal_id)
-        entry = _with(self._entry(proposal.server), proposal.wanted)
-        spec = self._checked(proposal.server, entry)
-        now = launch_of(spec)
-        if now.digest != proposal.launch.digest:
-            await self._withdraw(proposal)
-            again = await self._propose(
-                proposal.server, proposal.kind, proposal.wanted, now, differences(proposal.launch, now), "Roundhouse"
-            )
-            raise BadMessage(
-                f"What would run for {proposal.server!r} has changed since it was proposed: look at {again.id}.",
-                number=INVALID_PARAMS,
-            )
-        await self._writable().servers.put(proposal.server, json.dumps(entry))
-        self._entries[proposal.server], self.specs[proposal.server] = entry, spec
-        await self._settle(proposal, caller)
-        await self._changed(proposal.server)
+        name = self._proposal(proposal_id).server
+        async with self._whole(name) as store:
+            proposal = self._proposal(proposal_id)
+            entry = with_changes(self._entry(name), proposal.wanted)
+            spec = self._checked(name, entry)
+            now = launch_of(spec)
+            if now.digest != proposal.launch.digest:
+                await self._withdraw(proposal)
+                told = [*differences(proposal.launch, now), *proposal.changes]
+                again = await self._keep(replace(proposal, launch=now, changes=tuple(told)))
+                raise BadMessage(
+                    f"What would run for {name!r} has changed since it was proposed: look at {again.id}.",
+                    number=INVALID_PARAMS,
+                )
+            await store.servers.put(name, json.dumps(entry))
+            self._entries[name], self.specs[name] = entry, spec
+            await store.approvals.supersede(await store.approvals.decide(proposal.id, approved=True, by=_who(caller)))
+            await self._settled(proposal)
         return proposal
 
     async def deny(self, proposal_id: str, caller: Caller) -> Proposal:
         """A person's no. Raises: `NotFound`."""
-        proposal = self._proposal(proposal_id)
-        await self._writable().approvals.decide(proposal.id, approved=False, by=_who(caller))
-        del self._proposals[proposal.id]
-        if proposal.server not in self._approved:
-            self._denied.add(proposal.server)
-        await self._changed(proposal.server)
+        name = self._proposal(proposal_id).server
+        async with self._whole(name) as store:
+            proposal = self._proposal(proposal_id)
+            await store.approvals.decide(proposal.id, approved=False, by=_who(caller))
+            del self._proposals[proposal.id]
+            if name not in self._approved:
+                self._denied.add(name)
         return proposal
 
     # -- small things
@@ -297,40 +264,72 @@ class Roster:
 
     def _checked(self, name: str, entry: Entry) -> ServerSpec:
         spec = self._read(name, entry)
+        if len(json.dumps(entry)) > LONGEST_ENTRY:
+            raise BadMessage(
+                f"The entry of {name!r} has more than {LONGEST_ENTRY:,} characters.", number=INVALID_PARAMS
+            )
         problems = [*spec.problems, *references(entry, passed_on=self._passed_on).problems]
         if problems:
             raise BadMessage(" ".join(problems), number=INVALID_PARAMS)
         return spec
 
-    async def _propose(
-        self, name: str, kind: str, wanted: Entry, launch: Launch, changes: Sequence[str], who: str
+    @asynccontextmanager
+    async def _whole(self, name: str) -> AsyncIterator[Store]:
+        """What is done in here is done one at a time and to its end, whoever cancels; then all hear of it."""
+        store = self._writable()
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                yield store
+            await self._changed(name)
+
+    def _drawn_up(
+        self, name: str, kind: str, wanted: Entry, launch: Launch, changes: Sequence[str], caller: Caller
     ) -> Proposal:
-        proposal = Proposal("", name, who, 0.0, kind, wanted, launch, tuple(changes))
-        kept = await self._writable().approvals.propose(name, proposal.digest, proposal.text(), who)
+        return Proposal("", name, _who(caller), 0.0, kind, wanted, launch, tuple(changes))
+
+    async def _keep(self, proposal: Proposal) -> Proposal:
+        """Have it wait for a person."""
+        approvals = self._writable().approvals
+        kept = await approvals.propose(proposal.server, proposal.digest, proposal.text(), proposal.asked_by)
         proposal = replace(proposal, id=kept.id, asked_by=kept.asked_by, asked_at=kept.asked_at)
         self._proposals[proposal.id] = proposal
         return proposal
 
     async def _propose_change(self, name: str, entry: Entry, wanted: Entry, caller: Caller) -> Proposal:
         """What was proposed for a server that never ran is replaced: one yes to the whole is enough."""
-        changed = _with(entry, wanted)
+        changed = with_changes(entry, wanted)
         launch = launch_of(self._checked(name, changed))
         if name in self._approved:
-            told = [*differences(self._approved[name], launch), *_reworded(entry, wanted)]
-            return await self._propose(name, "change", wanted, launch, told, _who(caller))
-        for earlier in [one for one in self._proposals.values() if one.server == name]:
-            await self._withdraw(earlier)
+            told = [*differences(self._approved[name], launch), *reworded(entry, wanted)]
+            return await self._keep(self._drawn_up(name, "change", wanted, launch, told, caller))
+        earlier = [one for one in self._proposals.values() if one.server == name]
         gone = {key: None for key in entry if key not in changed}
-        return await self._propose(name, "add", {**changed, **gone}, launch, _reworded({}, changed), _who(caller))
+        whole = self._drawn_up(name, "add", {**changed, **gone}, launch, reworded({}, changed), caller)
+        for one in earlier:
+            if one.digest != whole.digest:
+                await self._withdraw(one)
+        return await self._keep(whole)
 
-    async def _settle(self, proposal: Proposal, caller: Caller) -> None:
+    async def _settle_now(self, proposal: Proposal, caller: Caller) -> Proposal:
+        """What a person asks for is approved by that."""
+        approvals = self._writable().approvals
+        kept = await approvals.approve_now(proposal.server, proposal.digest, proposal.text(), _who(caller))
+        proposal = replace(proposal, id=kept.id, asked_at=kept.asked_at)
+        await self._settled(proposal)
+        return proposal
+
+    async def _settled(self, proposal: Proposal) -> None:
         """This launch, and no other of the server, may run."""
-        store = self._writable()
-        await store.approvals.decide(proposal.id, approved=True, by=_who(caller))
         await self._give_secrets(proposal)
         self._approved[proposal.server] = proposal.launch
         self._denied.discard(proposal.server)
-        del self._proposals[proposal.id]
+        self._proposals.pop(proposal.id, None)
+
+    def _drop(self, name: str) -> None:
+        """Nothing is approved, denied or proposed for it any more."""
+        self._approved.pop(name, None)
+        self._denied.discard(name)
+        self._proposals = {key: one for key, one in self._proposals.items() if one.server != name}
 
     async def _give_secrets(self, proposal: Proposal) -> None:
         """The person has seen which secrets it names: those that nobody has yet are its own from now on."""
@@ -347,47 +346,5 @@ class Roster:
         del self._proposals[proposal.id]
 
 
-def widens(key: str, entry: Entry, value: object) -> bool:
-    """Whether giving a key this value lets a server do or show more than it may now. Pure."""
-    before = entry.get(key)
-    if value == before:
-        return False
-    if key in WIDENING_KEYS:
-        return True
-    if key not in LIST_KEYS:
-        return False
-    old, new = ({str(one) for one in each} if isinstance(each, list) else set() for each in (before, value))
-    if key == "allow":
-        return bool(old) and (not new or not new <= old)
-    return not old <= new
-
-
-def _with(entry: Entry, changes: Entry) -> Entry:
-    return {key: value for key, value in {**entry, **changes}.items() if value is not None}
-
-
-def _reworded(entry: Entry, wanted: Entry) -> list[str]:
-    """What else a proposal changes than the launch, in words."""
-    return [
-        f"{key}: {json.dumps(entry.get(key))} becomes {json.dumps(value)}"
-        for key, value in wanted.items()
-        if key in (*SHOWN_KEYS, *LIST_KEYS)
-    ]
-
-
 def _who(caller: Caller) -> str:
     return "a person, on the command line" if caller.person else caller.name
-
-
-def _restore(approval: Approval) -> Proposal:
-    kept = json.loads(approval.proposal)
-    return Proposal(
-        approval.id,
-        approval.server,
-        approval.asked_by,
-        approval.asked_at,
-        kept["kind"],
-        kept["wanted"],
-        read_launch(kept["launch"]),
-        tuple(kept["changes"]),
-    )

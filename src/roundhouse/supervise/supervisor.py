@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from functools import partial
@@ -22,6 +23,8 @@ from roundhouse.wire.envelope import Members
 from roundhouse.wire.eras import Profile
 from roundhouse.wire.peer import Peer
 from roundhouse.wire.stdio import Turn
+
+logger = logging.getLogger(__name__)
 
 FIRST_LIST_QUIET = (
     0.5  # seconds without another server becoming ready after which a first list is not held back further
@@ -162,8 +165,14 @@ class Supervisor:
 
 
 async def _own(instance: Instance, scope: anyio.CancelScope) -> None:
+    """Own an instance until its scope is cancelled. A fault of ours ends its life, and nobody else's."""
     with scope:
-        await instance.run()
+        while True:
+            try:
+                await instance.run()
+            except Exception:
+                logger.exception("%s: its owner failed in a way nobody foresaw", instance.name)
+                instance.abandon()
 
 
 def _settled(instances: Collection[Instance]) -> bool:

@@ -102,6 +102,21 @@ class Redactor:
         matches = self.matches(data)
         return _replaced(data, matches) if matches else data
 
+    def strings(self, value: object) -> object:
+        """A JSON value with every string in it redacted, keys left as they are."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self.strings(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.strings(one) for one in value]
+        return value
+
+    def known(self, data: bytes) -> bytes:
+        """Bytes without the values in use; what only looks like a secret stays."""
+        matches = _merged([*self._in_use(data)])
+        return _replaced(data, matches) if matches else data
+
     def matches(self, data: bytes) -> list[_Match]:
         """All secrets in the data, those that overlap as one, in order."""
         return _merged([*self._in_use(data), *_looking_like_secrets(data)])

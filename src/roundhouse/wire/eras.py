@@ -37,8 +37,16 @@ class Profile:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        can = json.dumps(json.loads(self.capabilities), sort_keys=True)
-        object.__setattr__(self, "key", f"{self.version}-{hashlib.sha256(can.encode()).hexdigest()[:12]}")
+        digest = hashlib.sha256(_canonical(self.capabilities)).hexdigest()[:12]
+        object.__setattr__(self, "key", f"{self.version}-{digest}")
+
+
+def _canonical(capabilities: bytes) -> bytes:
+    """The same bytes for the same capabilities, where they are written with other spaces and in another order."""
+    try:
+        return json.dumps(json.loads(capabilities), sort_keys=True).encode()
+    except (ValueError, RecursionError):  # a number with thousands of digits: it stands for itself
+        return capabilities
 
 
 PLAIN = Profile(LATEST_HANDSHAKE, b"{}")  # of who can do nothing but ask: the command line, and the house itself

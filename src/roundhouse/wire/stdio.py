@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import math
 import os
 import select
 import stat
@@ -60,12 +61,21 @@ class PipeWriter:
     Args:
         fd: owned from here on; made non-blocking; closed by `close`.
         broken: called once when the other side has gone.
-        back_pressure: whether turns that fill it should stop their source. True towards a client, whose slowness is its
-            own; False towards a server, whose slowness must not stop the client's calls to others: its queue is bounded
-            by the peer instead.
+        back_pressure: whether turns that fill it should stop their source. True towards the only client there is, whose
+            slowness is its own; False where others would suffer: towards a server, whose slowness must not stop the
+            client's calls to others (its queue is bounded by the peer), and towards one of several clients.
+        limit: queued bytes above which the other side is given up as one that does not read.
     """
 
-    def __init__(self, fd: int, turn: Turn, *, broken: Callable[[], None], back_pressure: bool = False) -> None:
+    def __init__(
+        self,
+        fd: int,
+        turn: Turn,
+        *,
+        broken: Callable[[], None],
+        back_pressure: bool = False,
+        limit: float = math.inf,
+    ) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
         self._loop = asyncio.get_running_loop()
@@ -79,6 +89,7 @@ class PipeWriter:
         if self._is_pipe:  # a pipe whose reader has gone becomes readable: seen without having to write
             self._loop.add_reader(fd, self._lose)
         self.back_pressure = back_pressure
+        self._limit = limit
         self.queued = 0  # bytes
         self.accepted = 0  # bytes, ever
 
@@ -94,6 +105,9 @@ class PipeWriter:
         self.queued += size
         self.accepted += size
         if self._broken is None:
+            return
+        if self.queued > self._limit:
+            self._loop.call_soon(self._lose)
             return
         self._queue += parts
         if self._dirty:
@@ -284,10 +298,9 @@ class PipeReader:
                 except Exception:
                     logger.exception("a message was lost: handling it failed")
             touched = turn.writers
-        self._pause_for([*touched, self._answers] if self._answers else touched)
-
-    def _pause_for(self, writers: list[PipeWriter]) -> None:
-        full = next((w for w in writers if w.back_pressure and w.queued >= HIGH_WATER), None)
+        full = next((w for w in touched if w.back_pressure and w.queued >= HIGH_WATER), None)
+        if self._answers and self._answers.queued >= HIGH_WATER:
+            full = self._answers
         if full and self._fd >= 0 and not self._paused:
             self._paused = True
             self._loop.remove_reader(self._fd)

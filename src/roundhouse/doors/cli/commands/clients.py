@@ -45,7 +45,7 @@ def import_servers(here: Invocation, source: str, only: tuple[str, ...], yes: bo
     """
     imported, chosen = _read(source, only)
     if must_ask(here.screen, here.home, "Importing servers", yes=yes) and chosen:
-        present(here.screen, _incoming(imported, chosen))
+        present(here.screen, _incoming(here, imported, chosen))
         insist(here.screen, f"Add {number(len(chosen), 'server')}, and start each to learn its tools?")
     answer = _move_in(here, imported, chosen)
     if here.screen.json:
@@ -70,7 +70,7 @@ def install(here: Invocation, client: str, adopt: bool, yes: bool) -> int:
     if adopt:
         imported, chosen = _read(client, ())
         if must_ask(here.screen, here.home, "Moving servers into the house", yes=yes) and chosen:
-            present(here.screen, _incoming(imported, chosen))
+            present(here.screen, _incoming(here, imported, chosen))
             insist(here.screen, f"Move {number(len(chosen), 'server')} into the house, out of {imported.file}?")
         moved = _move_in(here, imported, chosen)
         names = {one["name"] for one in moved["added"]}
@@ -101,12 +101,12 @@ def _read(source: str, only: tuple[str, ...]) -> tuple[Imported, list[ImportedSe
     return imported, [server for server in imported.servers if not only or server.name in only]
 
 
-def _incoming(imported: Imported, chosen: Iterable[ImportedServer]) -> Iterator[str]:
+def _incoming(here: Invocation, imported: Imported, chosen: Iterable[ImportedServer]) -> Iterator[str]:
     """What comes in, every character of it, and what of it does not."""
     yield f"From {unhide(str(imported.file))}:"
     for server in chosen:
         yield ""
-        yield from to_review(server.name, server.entry)
+        yield from to_review(here, server.name, server.entry)
         for problem in server.problems:
             yield f"  NOTE: {unhide(problem)}"
     for problem in imported.left_out:

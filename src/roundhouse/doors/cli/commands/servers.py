@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from roundhouse import rendezvous
 from roundhouse.doors.cli import completion
 from roundhouse.doors.cli.arguments import from_words, takes
 from roundhouse.doors.cli.command import Command, pass_invocation, yes_option
 from roundhouse.doors.cli.failures import FAILED, BadUsage, NeedsPerson
 from roundhouse.doors.cli.invocation import Invocation
 from roundhouse.doors.cli.person import insist, must_ask, present
-from roundhouse.doors.cli.review import proposal, review
+from roundhouse.doors.cli.review import given, look_twice, proposal, review, value_of
 from roundhouse.doors.cli.spelling import spell
 from roundhouse.doors.cli.words import number
 
@@ -34,7 +35,7 @@ ENTRY: dict[str, Any] = {  # what `configure` changes, in the words of a tool's 
 WITH_COMMAS = ("allow", "deny", "tags", "pinned")  # lists of names, in which no comma can stand
 # What can be changed without a person: it changes when the approved runs, and neither what runs nor what is offered.
 NO_WIDER = frozenset({"disabled", "call_timeout", "start_timeout", "start", "idle_stop", "instances", "tags", "pinned"})
-UNSEEN = ("env", "headers")  # their values may be secrets
+VALUES = ("env", "headers")  # tables whose values may be secrets
 DOWN = ("failed", "backoff")
 
 
@@ -75,7 +76,7 @@ def add(
         raise BadUsage("Give either `-- COMMAND...` or --url URL.")
     entry = _entry(command, cwd, url, given)
     if must_ask(here.screen, here.home, "Adding a server", yes=yes):
-        present(here.screen, [*to_review(name, entry), *_lost_files(entry)])
+        present(here.screen, [*to_review(here, name, entry), *_lost_files(entry)])
         insist(here.screen, "Add it, and start it to learn its tools?")
     with here.screen.waiting(f"Starting {name}") as waiting:
         added = here.ask("add_server", {"name": name, **entry}, waiting=waiting)
@@ -176,11 +177,12 @@ def configure(here: Invocation, name: str, changes: tuple[str, ...], yes: bool) 
     return 0
 
 
-def to_review(name: str, entry: Mapping[str, Any]) -> Iterable[str]:
+def to_review(here: Invocation, name: str, entry: Mapping[str, Any]) -> Iterable[str]:
     """What an entry would start, for a person to read; values that are going to be secrets are shown by name."""
     from roundhouse.vault.literals import extract
 
-    return review(proposal(name, extract(name, entry)[0]))
+    path = rendezvous.environment(here.place)["PATH"]
+    return review(proposal(name, extract(name, entry)[0], here.home, path))
 
 
 def tell_added(here: Invocation, added: Mapping[str, Any]) -> int:
@@ -249,19 +251,26 @@ def _changes(words: Iterable[str]) -> dict[str, Any]:
 
 
 def _change_lines(name: str, wanted: Mapping[str, Any]) -> Iterable[str]:
-    """What is going to be different, every character of it visible."""
+    """What is going to be different, every character of it visible; what is going to be a secret, by its name."""
+    from roundhouse.vault.literals import extract
+
+    clean = extract(name, wanted)[0]
+    values = {key: given({one: str(value) for one, value in (clean.get(key) or {}).items()}) for key in VALUES}
     yield f"{spell(name)} is going to have:"
-    for key, value in wanted.items():
+    for key, value in clean.items():
         if value is None:
             yield f"  {key:<14}its default"
-        elif key in UNSEEN:
-            yield f"  {key:<14}{', '.join(map(spell, value))} (values not shown), and no others"
+        elif key in VALUES:
+            shown = [f"{spell(one['name'])} {value_of(one)}" for one in values[key]]
+            yield f"  {key:<14}{', '.join(shown)}, and no others"
         elif isinstance(value, list):
             yield f"  {key:<14}{' '.join(spell(str(one)) for one in value)}"
         elif isinstance(value, dict):
             yield f"  {key:<14}{', '.join(f'{spell(one)}: {spell(str(new))}' for one, new in value.items())}"
         else:
             yield f"  {key:<14}{spell(str(value))}"
+    places = {"cwd": clean.get("cwd"), "url": clean.get("url")}
+    yield from look_twice({"server": name, "environment": values["env"], "headers": values["headers"], **places})
 
 
 def _put(here: Invocation, operation: str, name: str, what: str) -> int:
