@@ -75,7 +75,8 @@ EVERY: list[tuple[str, list[tuple[str, dict[str, Any]]], str]] = [
 
 def test_every_operation_of_the_house_is_asked_by_some_command() -> None:
     words = {node.value for source in SOURCES for node in ast.walk(ast.parse(source.read_text())) if _is_word(node)}
-    assert words & OPERATIONS.keys() == COMMAND_OF.keys() == OPERATIONS.keys()
+    by_entries = {"import_servers"}  # `import` sends the entries that it has shown, not their file
+    assert words & OPERATIONS.keys() | by_entries == COMMAND_OF.keys() == OPERATIONS.keys()
     assert {command.split()[0] for command in COMMAND_OF.values()} <= COMMANDS.keys()
 
 

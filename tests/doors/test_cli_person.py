@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundhouse.doors.cli.review import proposal, review
+from roundhouse.doors.cli.review import look_twice, proposal, review
 from roundhouse.doors.cli.spelling import oddities, spell
 from tests.doors.command_line import Desk
 from tests.doors.fake_house import FakeHouse, approval
@@ -180,10 +181,13 @@ def test_approve_shows_the_whole_launch_and_what_an_eye_would_miss(desk: Desk, h
                 kind="change",
                 argv=["npx", "-y", "a b", "x\x1b[2K\x1b[1A", "\u202etxt.exe", "", "p\u0430ypal", "  two", "y" * 5000],
                 executable="/usr/bin/npx",
+                asked_by='the client "cl\u0430ude\x1b[8m"',
                 environment=[
-                    {"name": "TOKEN", "kind": "secret", "secret": "GITHUB"},
-                    {"name": "MODE", "kind": "literal", "secret": None},
-                    {"name": "LANG\x07", "kind": "env", "secret": "LANG"},
+                    valued("TOKEN", "${secret:GITHUB}", "secret", "GITHUB"),
+                    valued("AUTH", "Bearer ${secret:GITHUB}", "secret", "GITHUB"),
+                    valued("MODE", "fast\n --now\u200b"),
+                    valued("LANG\x07", "${env:LANG}", "env", "LANG"),
+                    valued("NODE_OPTIONS", "--require /tmp/x.js"),
                 ],
                 cwd="/srv/\n/etc",
                 changes=["the variable TOKEN is new", "the directory was '/srv\x1b[8m'"],
@@ -196,7 +200,7 @@ def test_approve_shows_the_whole_launch_and_what_an_eye_would_miss(desk: Desk, h
     terminal.ends()
     for line in (
         "time: a change of what was approved",
-        "asked by    claude-code, 2023-11-1",
+        'asked by    the client "cl\u0430ude\\x1b[8m", 2023-11-1',
         "9 words, one a line",
         '1  "npx"',
         '3  "a b"',
@@ -207,8 +211,10 @@ def test_approve_shows_the_whole_launch_and_what_an_eye_would_miss(desk: Desk, h
         f'9  "{"y" * 5000}"',
         'executable  "/usr/bin/npx"',
         '"TOKEN" = the SECRET GITHUB',
-        '"MODE" = a value (not shown)',
+        '"AUTH" = "Bearer ${secret:GITHUB}", with the SECRET GITHUB',
+        r'"MODE" = "fast\n --now\u200b"',
         r'"LANG\x07" = the house',
+        '"NODE_OPTIONS" = "--require /tmp/x.js"',
         r'directory   "/srv/\n/etc"',
         "isolation   none: it runs with your rights",
         "the variable TOKEN is new",
@@ -218,7 +224,11 @@ def test_approve_shows_the_whole_launch_and_what_an_eye_would_miss(desk: Desk, h
         "LOOK TWICE: word 7 of the command holds characters outside ASCII: U+0430 CYRILLIC SMALL LETTER A",
         "LOOK TWICE: word 9 of the command is 5,000 characters long: read it to its end",
         "LOOK TWICE: the directory holds what a terminal would not show: U+000A",
-        "LOOK TWICE: the name of variable 3 holds what a terminal would not show: U+0007",
+        "LOOK TWICE: who asked holds what a terminal would not show: U+001B",
+        "LOOK TWICE: who asked holds characters outside ASCII: U+0430 CYRILLIC SMALL LETTER A",
+        "LOOK TWICE: the value of variable 3 holds what a terminal would not show: U+000A, U+200B ZERO WIDTH SPACE",
+        "LOOK TWICE: the name of variable 4 holds what a terminal would not show: U+0007",
+        'LOOK TWICE: the variable "NODE_OPTIONS" can decide which code runs',
     ):
         assert line in seen, line
     for hidden in "\x1b\x07\u202e":
@@ -226,16 +236,19 @@ def test_approve_shows_the_whole_launch_and_what_an_eye_would_miss(desk: Desk, h
     assert seen.rindex("LOOK TWICE") > seen.rindex("the directory was")
 
 
-def test_a_server_of_another_machine_is_shown_by_address_and_names_of_headers(desk: Desk, house: FakeHouse) -> None:
-    remote = {"argv": [], "executable": "", "url": "https://x.example/mcp", "headers": ["Authorization"]}
+def test_a_server_of_another_machine_is_shown_by_address_and_headers(desk: Desk, house: FakeHouse) -> None:
+    headers = [valued("Authorization", "Bearer ${secret:X}", "secret", "X"), valued("X-Team", "red")]
+    remote = {"argv": [], "executable": "", "url": "https://x.example/mcp?a=b", "headers": headers}
     house.answers["list_approvals"] = {"approvals": [approval(1, "far", **remote, isolation="none: another machine's")]}
     terminal = desk.terminal("approve")
     seen = terminal.shows("Approve? [y/N]")
     terminal.types("\n")
     terminal.ends()
-    assert 'address     "https://x.example/mcp"' in seen
-    assert '"Authorization" (value not shown)' in seen
+    assert 'address     "https://x.example/mcp?a=b"' in seen
+    assert '"Authorization" = "Bearer ${secret:X}", with the SECRET X' in seen
+    assert '"X-Team" = "red"' in seen
     assert "command" not in seen
+    assert "executable" not in seen
 
 
 def test_all_are_shown_one_after_the_other_and_each_is_asked_about(desk: Desk, house: FakeHouse) -> None:
@@ -272,6 +285,7 @@ def test_where_nobody_is_asked_it_has_to_be_said_what_is_approved(desk: Desk, wa
 def test_add_sends_what_was_shown(desk: Desk, house: FakeHouse) -> None:
     script = desk.folder / "server.py"
     script.touch()
+    executable(desk.folder / "run")
     os.mkfifo(desk.folder / "no-file")
     words = (
         "add my-notes --env MODE=fast --env KEY=${secret:KEY} --env GH_TOKEN=ghp_0123456789abcdefABCDEF0123456789abcd"
@@ -292,11 +306,12 @@ def test_add_sends_what_was_shown(desk: Desk, house: FakeHouse) -> None:
     )
     seen = terminal.shows("[y/N]")
     assert f'1  "{desk.folder}/run"' in seen
-    assert '"MODE" = a value (not shown)' in seen
+    assert f'executable  "{desk.folder}/run"' in seen
+    assert '"MODE" = "fast"' in seen
     assert '"KEY" = the SECRET KEY' in seen
     assert '"GH_TOKEN" = the SECRET ' in seen
+    assert 'rename: {"x": "y"}' in seen
     assert "word 2 is a file here" in seen
-    assert "fast" not in seen
     assert "s3cr3t" not in seen
     terminal.types("y\n")
     assert terminal.ends() == 0
@@ -318,6 +333,44 @@ def test_add_sends_what_was_shown(desk: Desk, house: FakeHouse) -> None:
             },
         )
     ]
+
+
+@pytest.mark.parametrize("where", ["the home's path", "the entry's PATH", "nowhere"])
+def test_the_executable_is_the_one_the_house_would_find(desk: Desk, house: FakeHouse, where: str) -> None:
+    ours, theirs = executable(desk.folder / "ours/tool"), executable(desk.folder / "theirs/tool")
+    if where != "nowhere":
+        (desk.home / "path").write_text(f"{ours.parent}\n")
+    given = [f"--env=PATH={theirs.parent}"] if where == "the entry's PATH" else []
+    terminal = desk.terminal("add", "x", *given, "--", "tool")
+    seen = terminal.shows("[y/N]")
+    match where:
+        case "the home's path":
+            assert f'executable  "{ours}"' in seen
+        case "the entry's PATH":
+            assert f'executable  "{theirs}"' in seen
+            assert f'"PATH" = "{theirs.parent}"' in seen
+            assert 'LOOK TWICE: the variable "PATH" can decide which code runs' in seen
+        case "nowhere":
+            assert "NOT FOUND on this machine: it cannot run, and would need another yes once it is installed" in seen
+            assert 'LOOK TWICE: there is no "tool" on this machine' in seen
+
+
+def test_where_a_link_leads_is_shown(desk: Desk, house: FakeHouse) -> None:
+    real = executable(desk.folder / "real/program")
+    link = desk.folder / "tool"
+    link.symlink_to(real)
+    terminal = desk.terminal("add", "x", "--", str(link))
+    seen = terminal.shows("[y/N]")
+    assert f'executable  "{link}"\n              a link to "{real}"' in seen
+
+
+def test_an_entry_with_mistakes_is_shown_with_them(desk: Desk, house: FakeHouse) -> None:
+    terminal = desk.terminal("add", "a b", "--env", "MODE=fast", "--", "sh", "-c", "echo")
+    seen = terminal.shows("[y/N]")
+    assert "MISTAKES    the house will not take it:\n" in seen
+    assert "'a b' cannot be the prefix of tool names" in seen
+    for shown in ('1  "sh"', '3  "echo"', '"MODE" = "fast"', "word 1 of the command runs code"):
+        assert shown in seen
 
 
 def test_add_of_an_address(desk: Desk, house: FakeHouse) -> None:
@@ -360,16 +413,101 @@ def test_what_narrows_a_server_needs_nobody(desk: Desk, house: FakeHouse) -> Non
     assert house.operations == ["configure_server"]
 
 
-def test_a_change_is_shown_without_the_values_of_variables(desk: Desk, house: FakeHouse) -> None:
-    words = ["env=" + '{"TOKEN": "hidden"}', "cwd=/a\x1bb", 'rename={"a": "b"}', "allow=x,y", "url="]
+def test_a_change_is_shown_whole_but_for_secrets(desk: Desk, house: FakeHouse) -> None:
+    env = {"TOKEN": "ghp_0123456789abcdefABCDEF0123456789abcd", "PYTHONPATH": "/tmp/x"}
+    words = [f"env={json.dumps(env)}", "cwd=/a\x1bb", 'rename={"a": "b"}', "allow=x,y", "url="]
     terminal = desk.terminal("configure", "git", *words)
     seen = terminal.shows("Change it? [y/N]")
-    assert '"TOKEN" (values not shown), and no others' in seen
+    assert '"TOKEN" = the SECRET GIT_TOKEN, "PYTHONPATH" = "/tmp/x", and no others' in seen
+    assert 'LOOK TWICE: the variable "PYTHONPATH" can decide which code runs' in seen
     assert r'"/a\x1bb"' in seen
     assert '"a": "b"' in seen
     assert '"x" "y"' in seen
     assert "its default" in seen
-    assert "hidden" not in seen
+    assert "ghp_" not in seen
+
+
+# -- what is warned of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "LD_PRELOAD",
+        "DYLD_INSERT_LIBRARIES",
+        "NODE_OPTIONS",
+        "BASH_ENV",
+        "ENV",
+        "SHELL",
+        "PYTHONSTARTUP",
+        "PERL5OPT",
+        "RUBYOPT",
+        "GIT_SSH_COMMAND",
+        "UV_INDEX_URL",
+        "PIP_INDEX_URL",
+        "INDEX_URL",
+        "npm_config_registry",
+        "NPM_CONFIG_REGISTRY",
+        "HOME",
+    ],
+)
+def test_a_variable_that_decides_what_runs_is_warned_of(name: str) -> None:
+    assert list(look_twice(one_that(environment=[valued(name, "x")]))) == [
+        f'  LOOK TWICE: the variable "{name}" can decide which code runs.'
+    ]
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "ENVIRONMENT", "LOG_PATH", "LANG", "NODE_ENV", "DATA_HOME"])
+def test_an_ordinary_variable_is_not(name: str) -> None:
+    assert not list(look_twice(one_that(environment=[valued(name, "x")])))
+
+
+@pytest.mark.parametrize(
+    ("argv", "position"),
+    [
+        (["sh", "-c", "x"], 1),
+        (["/bin/bash", "-lc", "x"], 1),
+        (["bash", "-c", "--", "x"], 1),
+        (["bash", "-o", "pipefail", "-ec", "x"], 1),
+        (["python3.11", "-I", "-c", "x"], 1),
+        (["/opt/node", "--eval=x"], 1),
+        (["node", "-e", "x"], 1),
+        (["node", "-r", "m", "-p", "x"], 1),
+        (["deno", "eval", "x"], 1),
+        (["perl", "-we", "x"], 1),
+        (["uvx", "--from", "p", "python", "-c", "x"], 4),
+        (["env", "-S", "sh x"], 1),
+        (["npx", "--call=x"], 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_code_on_the_command_line_is_warned_of(argv: list[str], position: int) -> None:
+    (warning,) = look_twice(one_that(argv=argv))
+    assert f"word {position} of the command runs code that the command line holds" in warning
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "uvx mcp-server-git --config c",
+        "python -m server -c config",
+        "python server.py -c config",
+        "python -u server.py -c config",
+        "bash run.sh -c x",
+        "node server.js -e production",
+        "npx -y @scope/server -c x",
+    ],
+)
+def test_an_ordinary_command_is_not(words: str) -> None:
+    assert not list(look_twice(one_that(argv=words.split())))
+
+
+def test_what_is_counted_from_elsewhere_is_warned_of() -> None:
+    warnings = "".join(look_twice(one_that(argv=["bin/server"], cwd="there")))
+    assert '"bin/server" is looked up from the directory' in warnings
+    assert "the directory is counted from the house's own" in warnings
+    assert not list(look_twice(one_that(argv=["/bin/server"], cwd="/there")))
 
 
 # -- secrets
@@ -447,9 +585,29 @@ def test_an_ordinary_string_has_nothing_odd() -> None:
 
 @given(st.lists(st.text(), min_size=1), st.dictionaries(st.text(), st.text()), st.text())
 def test_no_launch_moves_the_cursor(argv: list[str], env: dict[str, str], cwd: str) -> None:
-    entry = {"command": argv[0], "args": argv[1:], "env": env, "cwd": cwd}
-    for line in review(proposal("x", entry)):
+    values = [valued(name, value) for name, value in env.items()]
+    for line in review(one_that(argv=argv, executable=None, environment=values, headers=values, cwd=cwd, asked_by=cwd)):
         assert line.isprintable()
+    entry = {"command": argv[0], "args": argv[1:], "env": env, "cwd": cwd, "descriptions": env}
+    for line in review(proposal("x", entry, Path("/nowhere"), "/nowhere")):
+        assert line.isprintable()
+
+
+def valued(name: str, value: str, kind: str = "literal", secret: str | None = None) -> dict[str, Any]:
+    """A variable or header as `list_approvals` gives it."""
+    return {"name": name, "kind": kind, "secret": secret, "value": value}
+
+
+def one_that(**differs: Any) -> dict[str, Any]:
+    return approval(1, "time", **differs)
+
+
+def executable(file: Path) -> Path:
+    """A program, made there."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return file
 
 
 def _with_yes(line: str) -> str:

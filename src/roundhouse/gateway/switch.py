@@ -232,7 +232,7 @@ class Switch:
         known = list(self.catalogue.routes)
         bare = [public for public in known if public.endswith(SEPARATOR + name)]
         full = f"Its full name may be {bare[0]!r}. " if bare else ""
-        return NotFound("tool", name, known, hint=f"{full}tools/list and list_servers show what there is.")
+        return NotFound("tool", name, known, hint=f"{full}search_tools finds tools, explain says why one is missing.")
 
     def _server_before(self, name: str) -> Server | None:
         """The server whose prefix a name has; a hint for messages and waiting, never a route."""

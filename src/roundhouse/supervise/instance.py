@@ -312,6 +312,12 @@ class Instance:
         finally:
             self._waiters.remove(waiter)
 
+    async def gone(self) -> None:
+        """Wait until it is stopped and its last process has gone, with all that it started."""
+        await self.reached(State.STOPPED)
+        while self.state is State.STOPPED and self._life:  # it ended by itself, and is being cleaned up
+            await self._changed.wait()
+
     # -- the owner task
 
     async def run(self) -> None:
@@ -374,6 +380,7 @@ class Instance:
                 with anyio.CancelScope(shield=True):
                     await life.close(self._shared.graces)
                 self._life = None
+                self._tell()
 
     async def _serve(self, life: Life) -> None:
         """READY until it is over."""
@@ -426,9 +433,8 @@ class Instance:
                     good, last_good = good + 1, anyio.current_time()
                 except RoundhouseError:
                     good = 0
-                if (
-                    self.busy
-                ):  # a tool that keeps its server from answering probes may still finish: calls have deadlines
+                if self.busy:
+                    # a tool that keeps its server from answering probes may still finish: calls have deadlines
                     last_good = anyio.current_time()
                 if anyio.current_time() - last_good > DEGRADED_LIMIT:
                     life.lose(f"it answered no probe for {DEGRADED_LIMIT:.0f} s")

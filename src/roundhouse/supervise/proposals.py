@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a house that serves a file has no store, and does not load 
 
 Entry = Mapping[str, Any]  # a server's entry, as JSON
 
+_SHARING = [Sharing.PER_CLIENT, Sharing.AUTO, Sharing.SHARED]  # who was kept apart is not put together by a model
 LIST_KEYS = ("allow", "deny")
 # Besides what decides the launch: what shows a model more, or something else, than a person has agreed to.
 SHOWN_KEYS = ("rename", "descriptions")
@@ -62,7 +63,8 @@ def widens(key: str, entry: Entry, value: object) -> bool:
     if key in WIDENING_KEYS:
         return True
     if key == "instances":
-        return value == Sharing.SHARED  # clients that were kept apart would share a process
+        kept_apart, apart = (_SHARING.index(one or Sharing.AUTO) for one in (before, value))
+        return apart > kept_apart
     if key not in LIST_KEYS:
         return False
     old, new = ({str(one) for one in each} if isinstance(each, list) else set() for each in (before, value))

@@ -106,7 +106,7 @@ class Server:
         self._changed(self)
         async with anyio.create_task_group() as tasks:  # side by side: one that is started again is not waited for
             for instance in self:
-                tasks.start_soon(instance.reached, State.STOPPED)
+                tasks.start_soon(instance.gone)
 
     def best(self) -> Instance | None:
         """The instance that speaks for the server: the one that works best."""

@@ -117,7 +117,7 @@ class Supervisor:
         """Stop an instance for good. Returns when its process has gone."""
         server.forget(instance)
         instance.stop()
-        await instance.reached(State.STOPPED)
+        await instance.gone()
         if owner := self._owners.pop(instance, None):
             owner.cancel()
 
@@ -143,7 +143,7 @@ class Supervisor:
         for instance in list(self._owners):
             instance.stop()
         for instance in list(self._owners):
-            await instance.reached(State.STOPPED)
+            await instance.gone()
 
     def kill(self) -> None:
         """Skip the polite part of `stop`."""

@@ -10,17 +10,22 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from urllib.parse import quote, quote_plus, unquote
 
 LEAST_LINE = 12  # characters of a line of a secret that is also looked for alone; shorter ones are in other texts too
 LEAST_INSIDE = 6  # bytes of a value that is looked for inside of base64; of fewer, too few characters are certain
+LONGEST_USUAL = 1024  # characters of a value of which all forms are made; a longer one has few, for they are as long
+MOST_LINES = 1100  # of a value that are looked for alone: 64 KiB of the shortest lines that keys have
 LONGEST_ESCAPED = 256  # characters of a value that somebody would escape one by one
 
 _SAME_EVERYWHERE = re.compile(r"[A-Za-z0-9_.-]*")
 
 
 def forms(value: str) -> set[str]:
-    """All ways to write a value, itself among them."""
+    """All ways to write a value, itself among them. Of one beyond `LONGEST_USUAL`: as it is, and in JSON."""
+    if len(value) > LONGEST_USUAL:
+        return {value, *(json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))}
     found: set[str] = set()
     for meant in _meanings(value):
         found.add(meant)
@@ -33,8 +38,13 @@ def forms(value: str) -> set[str]:
     return found
 
 
-def lines(value: str) -> Iterator[str]:
-    """What of a value of several lines is a secret by itself."""
+def forms_of_lines(value: str) -> Iterator[str]:
+    """What of a value of several lines is a secret by itself, in all its forms. Of a long value: as it is."""
+    for line in islice(_lines(value), MOST_LINES):
+        yield from forms(line) if len(value) <= LONGEST_USUAL else (line,)
+
+
+def _lines(value: str) -> Iterator[str]:
     for line in value.splitlines():
         alone = line.strip()
         if alone != value and len(alone) >= LEAST_LINE and not alone.startswith("-----"):

@@ -17,6 +17,7 @@ from roundhouse.errors import BadConfiguration
 from roundhouse.model.text import shorten
 from roundhouse.vault.errors import BadSecret
 from roundhouse.vault.secret import LONGEST_NAME, check_name, name_from
+from roundhouse.vault.shapes import is_telling
 
 URL_KEYS = ("url", "httpUrl", "serverUrl")  # one thing, named differently by clients
 TEXT_KEYS = URL_KEYS
@@ -29,6 +30,14 @@ _OPENING = re.compile(
     r"|\$\{\s*(?P<odd>[A-Za-z][A-Za-z-]*)\s*(?::(?![-=?+])|(?<=secret)\}|(?<=env)\})"  # `${VAR:-default}` is a shell's
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Variables that say which code runs. What they hold must be readable for the person who approves it.
+_DECIDES = re.compile(
+    r"PATH|LD_.*|DYLD_.*|NODE_OPTIONS|NODE_PATH|BASH_ENV|ENV|SHELL|SHELLOPTS|BASHOPTS|PYTHON.*|PERL5.*|RUBY.*|ZDOTDIR"
+    r"|GIT_.*COMMAND.*|GIT_SSH.*|GIT_CONFIG.*|GIT_EXEC_PATH|GIT_TEMPLATE_DIR|.*_ASKPASS|GIT_EDITOR|EDITOR|VISUAL|PAGER"
+    r"|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|COMSPEC|PATHEXT|PROMPT_COMMAND"
+)
+_INDEX = re.compile(r".*_INDEX_URL|UV_INDEX|UV_DEFAULT_INDEX|NPM_CONFIG_REGISTRY")  # where what runs comes from
+_USERINFO = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#"'<>\\]*)@""")
 
 
 class Kind(Enum):
@@ -123,6 +132,25 @@ def origin_spans(url: str) -> tuple[tuple[int, int], tuple[int, int]]:
     return (0, begin), (url.rfind("@", begin, end) + 1 or begin, end)
 
 
+def decides(variable: str) -> bool:
+    """Whether a variable says which code runs, or where it comes from."""
+    return _runs(variable) or _is_index(variable)
+
+
+def userinfo_spans(variable: str, text: str) -> list[tuple[int, int]]:
+    """Where in a variable that decides a secret may stand: before the host of an index's URL, and nowhere else."""
+    return [found.span(1) for found in _USERINFO.finditer(text)] if _is_index(variable) else []
+
+
+def _runs(variable: str) -> bool:
+    """`RUBYGEMS_API_KEY` begins like one and is none."""
+    return bool(_DECIDES.fullmatch(variable.upper())) and not is_telling(variable)
+
+
+def _is_index(variable: str) -> bool:
+    return bool(_INDEX.fullmatch(variable.upper()))
+
+
 def parse(text: str) -> list[Piece]:
     """A text as its pieces, in order and without gaps."""
     pieces: list[Piece] = []
@@ -188,11 +216,21 @@ def _misuse(place: str, text: str, piece: Piece, passed_on: Collection[str]) -> 
             f"{place} has a reference in its scheme, host or port. Where a secret is sent must be readable: write them "
             "out."
         )
+    key, _, variable = place.partition(".")
+    if key == "env" and decides(variable) and not _is_within(piece, userinfo_spans(variable, text)):
+        yield (
+            f"{place} has a reference, and that variable decides what runs, which must be readable: write the value "
+            "out, or choose what runs by `command` and `args`."
+        )
     if piece.kind is Kind.ENV and piece.value not in passed_on:
         yield (
             f"{place} holds ${{env:{piece.value}}}, which is not among the variables that may be passed on. Write "
             f"${{secret:{name_from(piece.value) or 'NAME'}}} and give it a value with `roundhouse secret set`."
         )
+
+
+def _is_within(piece: Piece, spans: list[tuple[int, int]]) -> bool:
+    return any(start <= piece.start and piece.end <= end for start, end in spans)
 
 
 def _filled(piece: Piece, secret: Callable[[str], str], env: Callable[[str], str]) -> str:

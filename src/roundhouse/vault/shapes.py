@@ -73,18 +73,22 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # What a word of a name has to be. Anywhere in it:
 _PASSWORD = re.compile(r"PASSWORDS?|PASSWD|PASSPHRASE|PASS|PWD|SECRETS?")
 _TELLING_END = re.compile(r".*(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|APIKEY|ACCESSKEY|SECRETKEY|PRIVATEKEY)")
-_TELLING = re.compile(r"TOKENS|PAT|AUTHORIZATION|COOKIES?|CREDENTIALS?|CREDS|DSN|JWT|BEARER|SIGNATURE|SIG")
+_TELLING = re.compile(r"TOKENS|PAT|AUTHORIZATION|COOKIES?|CREDENTIALS?|CREDS?|DSN|JWT|BEARER|SIGNATURE|SIG")
 # Its end: a KEY_FILE, an AUTH_PROVIDER or a SESSION_BUS is none.
 _TELLING_LAST = re.compile(r"KEYS?|AUTH|PRIVATE|SESSION|SAS")
-_TELLING_PAIR = re.compile(r"SECRET ID|SESSION ID")
+_TELLING_PAIR = re.compile(r"SECRET ID|SESSION ID|API HASH|SEED PHRASE")
+_PASSWORD_LAST = re.compile(r"PW|PSK|MNEMONIC")
+_SERVICE_ROLE = re.compile(r"(?:.* )?SERVICE ROLE(?: .*)?")  # Supabase's key that may do anything
 _CONNECTION = re.compile(r"(?:.* )?(?:DSN|CONNECTION ?STRING|CONN ?STR)")
 _OPEN_KEY = re.compile(r"PUBLIC|PRIMARY|FOREIGN|SORT|PARTITION")
 # Its end, where what it names is not the secret, but about it:
 _ABOUT = re.compile(
     r"FILE|FILENAME|PATH|DIR|DIRECTORY|FOLDER|URL|URI|HOST|HOSTNAME|PORT|ENDPOINT|SERVER|NAME|ID|TYPE|MODE|METHOD|SCHEME"
     r"|PROVIDER|LIMIT|COUNT|LENGTH|SIZE|TTL|AGE|EXPIRY|EXPIRATION|EXPIRES|TIMEOUT|ENABLED|DISABLED|REQUIRED|ALGORITHM"
-    r"|FORMAT|PREFIX|VERSION|STORE|SCOPES?|AUDIENCE|ISSUER|USER|USERNAME|EMAIL|REGION|SOCK|STDIN"
+    r"|FORMAT|PREFIX|VERSION|STORE|SCOPES?|AUDIENCE|ISSUER|USER|USERNAME|EMAIL|REGION|SOCK|STDIN|ARN"
+    r"|COMMAND|CMD|PROGRAM|SCRIPT|HELPER|EXEC|HOOK|MODULE|PACKAGE|PLUGIN|IMAGE"  # what it runs is to be read
 )
+_FINGERPRINT = re.compile(r"SHA|SHA[0-9]+|COMMIT|REVISION|REV|REF|HASH|DIGEST|CHECKSUM|FINGERPRINT|ETAG|UUID|GUID")
 _SWITCH = re.compile(r"NO|DISABLE|SKIP|WITHOUT|USE|ENABLE|REQUIRE|ALLOW")
 # What a value may be that is none:
 _NOTHING = re.compile(r"(?i:true|false|yes|no|on|off|none|null|nil|undefined)")
@@ -92,6 +96,10 @@ _SCHEME = re.compile(
     r"(?i:auto|default|basic|bearer|digest|oauth2?|oidc|sso|iam|jwt|token|api[_-]?key|header|cookie|query)"
 )
 _SHORT_NUMBER = re.compile(r"[0-9]{1,6}")
+_PIN = re.compile(r"[0-9]{4,12}")  # of a GPIO too, but those have two digits
+_HEX = re.compile(r"(?:0x)?(?=[0-9]*[A-Fa-f])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{32,}")
+_LABEL_OF_WORDS = re.compile(r"(?:[a-z]{1,12}-)+[a-z]{1,12}")
+_JOINT = re.compile(r"[-./:@_]")
 _FILE = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\](?:[\w.@ -]+[/\\])*[\w.@ -]*")
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_]\w*(?::[-=?+][^{}]*)?\}|\{\{[^{}]*\}\}")
 
@@ -106,6 +114,22 @@ def random(text: str) -> list[tuple[int, int]]:
     return [span for run in _RUN.finditer(text) for span in _random_in(run)]
 
 
+def marked(text: str) -> list[tuple[int, int]]:
+    """As `known`, without names that only begin like a secret: `sk-learn-tools-server`."""
+    return [(start, end) for start, end in known(text) if not _LABEL_OF_WORDS.fullmatch(text, start, end)]
+
+
+def is_hexadecimal(name: str, value: str) -> bool:
+    """Whether a variable is a long hexadecimal number and, by its name, not the digest or the number of something."""
+    last = _words(name)[-1:]
+    return bool(_HEX.fullmatch(value)) and not any(_ABOUT.fullmatch(w) or _FINGERPRINT.fullmatch(w) for w in last)
+
+
+def reads_as_name(text: str) -> bool:
+    """Whether it may be the name of something to run: a package, an image, a file, words with joints between them."""
+    return bool(_JOINT.search(text)) and _in_words(text) >= WORDLINESS * len(text)
+
+
 def is_telling(name: str) -> bool:
     """Whether what goes under this name, of a variable, a flag, a header or a member, is likely a secret."""
     return _strength(_words(name)) > 0
@@ -118,11 +142,18 @@ def is_secret(name: str, value: str) -> bool:
     bare = value.strip()
     if not strength or not bare or _NOTHING.fullmatch(bare) or _PLACEHOLDER.fullmatch(bare):
         return False
-    if any(_PASSWORD.fullmatch(word) for word in words):
+    if words[-1] == "PIN":
+        return bool(_PIN.fullmatch(bare))
+    if _PASSWORD_LAST.fullmatch(words[-1]) or any(_PASSWORD.fullmatch(word) for word in words):
         return True
     if _SCHEME.fullmatch(bare) or _SHORT_NUMBER.fullmatch(bare):
         return False
     return strength > 1 or not _is_path(bare)
+
+
+def is_certain(name: str) -> bool:
+    """Whether what goes under this name is a secret even where it does not look like one."""
+    return _strength(_words(name)) > 1
 
 
 def is_connection(name: str) -> bool:
@@ -153,9 +184,9 @@ def _strength(words: list[str]) -> int:
         return 2
     if _ABOUT.fullmatch(last):
         return 0
-    if any(_PASSWORD.fullmatch(word) or _TELLING_END.fullmatch(word) for word in words):
+    if _PASSWORD_LAST.fullmatch(last) or any(_PASSWORD.fullmatch(w) or _TELLING_END.fullmatch(w) for w in words):
         return 2
-    if any(_TELLING.fullmatch(word) for word in words):
+    if last == "PIN" or any(_TELLING.fullmatch(word) for word in words) or _SERVICE_ROLE.fullmatch(" ".join(words)):
         return 1
     return int(bool(_TELLING_LAST.fullmatch(last)) and not any(_OPEN_KEY.fullmatch(word) for word in words))
 
@@ -175,8 +206,11 @@ def _random_in(run: re.Match[str]) -> list[tuple[int, int]]:
 def _is_random(text: str) -> bool:
     if not all(kind.search(text) for kind in _CLASSES) or _UUID.fullmatch(text):
         return False
-    in_words = sum(len(word) for word in _WORDS_OF_RUN.findall(text))
-    return in_words < WORDLINESS * len(text) and _bits(text) >= RANDOMNESS
+    return _in_words(text) < WORDLINESS * len(text) and _bits(text) >= RANDOMNESS
+
+
+def _in_words(text: str) -> int:
+    return sum(len(word) for word in _WORDS_OF_RUN.findall(text))
 
 
 def _bits(text: str) -> float:

@@ -41,6 +41,7 @@ _INTERPRETERS = tuple(
         (r"env", r"-[A-Za-z]*S.*|--split-string(=.*)?"),
     )
 )
+_SWITCHES = ("-y", "--yes", "-u", "-B", "-E", "-I", "-s", "-S")  # options that often stand right before a script
 
 Approval = Mapping[str, Any]
 
@@ -230,4 +231,4 @@ def _options(program: str, words: Sequence[str]) -> Iterator[str]:
         is_option = word.startswith(("-", "+"))
         if not (is_option or after_option) or (word == "-m" and program.startswith("py")):
             return
-        after_option = is_option
+        after_option = is_option and word not in _SWITCHES
