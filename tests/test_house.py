@@ -370,3 +370,85 @@ def test_a_newer_front_replaces_the_house_after_its_calls_and_an_older_one_does_
         assert one.call("a__echo", {"x": 1})["result"]
     assert newer.messages[0]["result"]["serverInfo"]["version"] == "99.0"
     assert len(at_home.children()) == 1
+
+
+def test_what_would_run_is_not_what_was_shown_any_more_so_it_is_shown_again(at_home: Home, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    at_home.env["PATH"] = f"{tools}:{os.environ['PATH']}"
+    client = at_home.front()
+    client.manage("add_server", name="a", command="my-server")
+    (shown,) = client.manage("list_approvals")["approvals"]
+    assert shown["executable"] == ""
+    (tools / "my-server").write_text(f"#!/bin/sh\nexec {raw()['command']} -S {raw()['args'][1]}\n")
+    (tools / "my-server").chmod(0o755)
+    refused = at_home.cli("approve", shown["id"], "--yes")
+    assert refused.returncode == 1
+    assert "has changed since it was proposed" in refused.stderr + refused.stdout
+    assert at_home.children() == []
+    (again,) = client.manage("list_approvals")["approvals"]
+    assert again["executable"] == str(tools / "my-server")
+    at_home.approve("a")
+    assert client.call("a__echo", {"x": 1})["result"]
+
+
+def test_a_proposal_to_change_what_has_been_changed_since_is_shown_again(at_home: Home) -> None:
+    at_home.add("a", raw())
+    client = at_home.front()
+    client.manage("configure_server", name="a", changes={"allow": ["echo"]})
+    client.manage("configure_server", name="a", changes={"allow": ["echo", "die"]})
+    (shown,) = client.manage("list_approvals")["approvals"]
+    assert any('["echo"] becomes ["echo", "die"]' in change for change in shown["changes"])
+    at_home.ask("configure", "a", 'allow=["log"]', "--yes")
+    assert at_home.cli("approve", shown["id"], "--yes").returncode == 1
+    (again,) = client.manage("list_approvals")["approvals"]
+    assert any('["log"] becomes ["echo", "die"]' in change for change in again["changes"])
+    at_home.approve("a")
+    assert set(names(client, "a")) == {"a__echo", "a__die"}
+
+
+def test_a_person_who_said_no_is_asked_again_only_for_something_new(at_home: Home) -> None:
+    client = at_home.front()
+    client.manage("add_server", name="a", **raw())
+    assert at_home.cli("deny", "a", "--yes").returncode == 0
+    refused = client.call("start_server", {"name": "a"})["result"]
+    assert "said no" in refused["content"][0]["text"]
+    assert "remove_server" in client.manage("explain", name="a")["next_step"]
+    client.manage("remove_server", name="a")
+    assert client.manage("add_server", name="a", **raw())["approval"] == "pending"
+
+
+def test_what_only_a_client_that_has_gone_needed_is_gone(at_home: Home) -> None:
+    at_home.add("a", raw(), "--start", "always")
+    at_home.add("b", raw())
+    at_home.ask("configure", "b", "instances=per-client", "--yes")
+    for number in range(3):
+        odd = at_home.front(capabilities={"experimental": {f"x{number}": {}}})
+        odd.call("a__echo"), odd.call("b__echo")
+        odd.hang_up()
+    client = at_home.front()
+    client.call("a__echo")
+    assert until(lambda: len(at_home.children()) == 1)
+
+
+def test_a_server_that_is_disabled_stops_and_its_tools_go(at_home: Home) -> None:
+    at_home.add("a", raw())
+    client = at_home.front()
+    client.call("a__echo")
+    client.manage("configure_server", name="a", changes={"disabled": True})
+    assert until(lambda: at_home.children() == [])
+    assert names(client, "a") == []
+
+
+def test_what_call_tool_is_given_in_the_wrong_form_is_said(at_home: Home) -> None:
+    at_home.add("a", raw())
+    refused = at_home.front().call("call_tool", {"name": "a__echo", "arguments": '{"x": 1}'})["error"]
+    assert "an object, not a string" in refused["message"]
+
+
+def test_the_first_word_is_the_program(at_home: Home) -> None:
+    client = at_home.front()
+    added = client.manage("add_server", name="git", command="uvx mcp-server-git")
+    assert "There is no program 'uvx mcp-server-git'" in added["next_step"]
+    refused = client.call("add_server", {"name": "rel", "command": "true", "cwd": "here"})["result"]
+    assert "cwd 'here' is relative" in refused["content"][0]["text"]

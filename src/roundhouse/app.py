@@ -61,7 +61,7 @@ class Leaving:
         """Leave, or hurry if that is under way."""
         if self.asked.is_set():
             self.hurry()
-        self.asked.set()
+        self.by_a_person()
 
     def by_a_person(self) -> None:
         """Leave, and let the clients know that it was meant."""

@@ -96,13 +96,14 @@ class NotApproved(Refused):
     number = UNAVAILABLE
 
     def __init__(self, server: str, standing: str, *, because: str = "") -> None:
-        why = {"denied": "a person has said no to it"}.get(standing, because or "no person has approved it yet")
-        super().__init__(
-            f"The server {server!r} does not run: {why}. Ask the person to run `roundhouse approve {server}` in a "
-            "terminal; it shows exactly what would run. You cannot approve it yourself.",
-            server=server,
-            standing=standing,
-        )
+        if standing == "denied":
+            told = "a person has said no to it. To ask once more, remove_server it and add it again, or change it."
+        else:
+            told = (
+                f"{because or 'no person has approved it yet'}. Ask the person to run `roundhouse approve {server}` in "
+                "a terminal; it shows exactly what would run. You cannot approve it yourself."
+            )
+        super().__init__(f"The server {server!r} does not run: {told}", server=server, standing=standing)
 
 
 class FixedServers(RoundhouseError):

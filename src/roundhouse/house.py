@@ -153,12 +153,15 @@ class House:
         if self.guests.pop(guest.caller.id, None) is None:
             return
         guest.connection.close()
+        key = guest.profile.key
+        last = not any(other.profile.key == key for other in self.guests.values())
         for server in self.supervisor:
             for instance in server:
-                if instance.client == guest.caller.id:
+                instance.users.discard(guest.caller.id)
+                alone = last and instance.profile.key == key and _spare(server, instance)
+                if alone or instance.client == guest.caller.id:
                     self.tasks.start_soon(self.supervisor.retire, server, instance)
-        key = guest.profile.key
-        if not any(other.profile.key == key for other in self.guests.values()):
+        if last:
             self._views.pop(key, None)
             self._parts = {at: part for at, part in self._parts.items() if at[1] != key}
         if not self.guests:
@@ -201,6 +204,9 @@ class House:
                 instance = server.instance(guest.profile, guest.caller.id)
                 if instance.state is State.STOPPED:
                     instance.start()
+                for other in server:
+                    if other is not instance and not any(self._served_by(other)):
+                        self.tasks.start_soon(self.supervisor.retire, server, other)
             elif not known and server.name not in self._tried:
                 self._tried.add(server.name)
                 instance = server.instance(guest.profile, guest.caller.id)
@@ -251,7 +257,7 @@ class House:
             self.remembered.forget(name)
             self._tried.discard(name)
         server = self.supervisor.put(spec)
-        if self.roster.barred(name):
+        if self.roster.barred(name) or (spec.disabled and known is not None and not known.disabled):
             for instance in server:
                 await self.supervisor.retire(server, instance)
         elif not spec.disabled and not server.stopped:
@@ -391,6 +397,13 @@ class House:
             guest.connection.close()
         await self.supervisor.stop()
         await end_everybody(ALL.stragglers)
+
+
+def _spare(server: Server, instance: Instance) -> bool:
+    """Whether nobody misses an instance whose clients have all gone: one that runs may be needed by the next."""
+    if instance.state in (State.STOPPED, State.FAILED):
+        return True
+    return server.spec.start is Start.ALWAYS and any(other is not instance for other in server)
 
 
 class Guest:

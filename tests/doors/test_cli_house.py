@@ -58,7 +58,7 @@ def test_what_a_client_proposes_waits_for_the_person_and_runs_after_the_yes(desk
         terminal = desk.terminal("approve", "raw")
         seen = terminal.shows("Approve? [y/N]")
         terminal.types("y\n")
-        assert terminal.ends() == 0
+        assert terminal.ends() == 0, terminal.seen
         for shown in (f'1  "{sys.executable}"', '2  "-S"', f'3  "{RAW}"', '"X" = "shown"'):
             assert shown in seen
         assert desk.run("call", "raw__echo", "text=hi").out == '{"text": "hi"}\n'

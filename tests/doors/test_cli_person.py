@@ -448,6 +448,8 @@ def test_a_change_is_shown_whole_but_for_secrets(desk: Desk, house: FakeHouse) -
         "PIP_INDEX_URL",
         "INDEX_URL",
         "npm_config_registry",
+        "_JAVA_OPTIONS",
+        "SSH_ASKPASS",
         "NPM_CONFIG_REGISTRY",
         "HOME",
     ],

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import resource
+import signal
 import socket
 import stat
 import time
@@ -311,17 +312,16 @@ def test_a_house_of_another_user_is_not_entered(place: Place) -> None:
             os.setuid(12345)
             listening = bind_socket(place)
             os.write(into, b"!")
-            os.close(into)
-            os.read(out, 1)
+            signal.pause()
             listening.close()
         finally:
             os._exit(0)
-    assert os.read(out, 1) == b"!"
+    os.close(into)  # so that a child that fails ends the wait for it
     try:
+        assert os.read(out, 1) == b"!"
         with pytest.raises(Exception, match="belongs to a process of user 12345"):
             connect(place)
     finally:
-        os.close(into)
         os.kill(child, 9)
         os.waitpid(child, 0)
         os.close(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -378,3 +379,15 @@ def test_nothing_is_filled_in_where_nothing_may_start(spec: ServerSpec) -> None:
         prepare(replace(spec, problems=("x",)), never)
     with pytest.raises(Refused):
         prepare(replace(spec, url="https://example.org"), never)
+
+
+def test_a_secret_does_not_lead_an_address_elsewhere() -> None:
+    spec = ServerSpec("a", command=sys.executable, env={"URL": "https://me:${secret:A}@good.example/"})
+
+    def filled_with(secret: str) -> Prepared:
+        return prepare(spec, lambda text: text.replace("${secret:A}", secret))
+
+    assert filled_with("p%2F").env["URL"].endswith("p%2F@good.example/")
+    for evil in ("@evil.example/", "x@evil.example/?", "p#"):
+        with pytest.raises(Refused, match="would change the address"):
+            filled_with(evil)

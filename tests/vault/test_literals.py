@@ -388,6 +388,8 @@ CODE = "API_KEY=1; touch /tmp/x"
         ["node", "--token", "/tmp/evil"],
         ["node", "--token=./evil"],
         ["uvx", "xK9fQ2mZ8vL4pR7tW1yB6nC3"],
+        ["uvx", "mcp-server-auth==1.2.0"],
+        ["docker", "run", "mcp-auth:v9f8c1b7e"],
         ["x", "sh", "-u", "1000:1000", "--user", "root:root"],
         ["xK9fQ2mZ8vL4pR7tW1yB6nC3", "--token"],
         ["API_KEY=1 evil"],

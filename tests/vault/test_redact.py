@@ -185,14 +185,32 @@ def test_references_are_no_secrets() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("pin 4711", "pin [secret:PIN]"),
-        ("4711", "[secret:PIN]"),
-        ('{"pin":4711}', '{"pin":[secret:PIN]}'),
-        ("14711 47112 a4711 _4711 4711ä", "14711 47112 a4711 _4711 4711ä"),
+        ("pin 47a1", "pin [secret:PIN]"),
+        ("47a1", "[secret:PIN]"),
+        ('{"pin":"47a1"}', '{"pin":"[secret:PIN]"}'),
+        ("147a1 47a12 a47a1 _47a1 47a1ä", "147a1 47a12 a47a1 _47a1 47a1ä"),
     ],
 )
 def test_a_short_value_is_replaced_only_as_a_word(text: str, shown: str) -> None:
-    assert knowing(PIN="4711").text(text) == shown
+    assert knowing(PIN="47a1").text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("4711", "000000", "-32602", " 4711 ", "....", '":{}', "------------", " \t \n ", "____"),
+        *("code", "Server", "approve", "true", "null", '"code"', '"message":', ',"data":{', "RH_NOT_FOUND", '":"RH_'),
+    ],
+)
+def test_what_stands_everywhere_and_what_could_be_guessed_is_not_learned(value: str) -> None:
+    redactor = knowing(A=value)
+    text = f'{{"code":-32602,"message":"{value!r} server","data":{{"code":"RH_NOT_FOUND"}}}} {value}'
+    assert redactor.text(text) is text
+    assert redactor.longest == 0
+
+
+def test_seven_digits_and_other_words_are_learned() -> None:
+    assert knowing(A="1234567", B="opensesame").text("1234567 opensesame") == "[secret:A] [secret:B]"
 
 
 def test_a_value_of_three_characters_is_not_looked_for() -> None:
@@ -290,6 +308,107 @@ def test_what_looks_like_a_secret_is_redacted_though_nobody_knows_it(text: str, 
 )
 def test_ordinary_text_stays(text: str) -> None:
     assert knowing(**CANARIES).text(text) == text
+
+
+# -- JSON
+
+
+IN_JSON = {
+    f"K{number}": value
+    for number, value in enumerate(
+        [
+            "hunter2hunter2",
+            "n1234567",
+            "u0041bcd",
+            "12345678",
+            "true",
+            "  1234567",
+            "ü漢字abcdefg",
+            "a'b'c$d%e",
+            "s3cr3t",
+        ]
+    )
+}
+IN_JSON_KNOWN = knowing(**IN_JSON)
+JSON_PIECES = st.sampled_from(
+    [
+        *IN_JSON.values(),
+        *(
+            "password: '",
+            '"password":"x',
+            "secret='",
+            "token:",
+            'token="',
+            '"token":"abc"',
+            "authorization: x",
+            "cookie:",
+        ),
+        *("authorization:", "Cookie: a", "bearer 0123456789abcdef", "api_key=", "sk-0123456789abcdefghij", "u://u:p@h"),
+        *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", '{"token": "abc", "x": "\\"}'),
+        *("{", "}", "[", "]", ",", ":", '"', "\\", "\n", "'", "é"),
+    ]
+)
+JSON_STRINGS = st.one_of(st.text(max_size=8), st.lists(JSON_PIECES, max_size=5).map("".join))
+DOCUMENTS = st.recursive(
+    st.one_of(
+        JSON_STRINGS, st.none(), st.booleans(), st.integers(), st.sampled_from([12345678, -12345678, 1.12345678e5])
+    ),
+    lambda one: st.one_of(st.lists(one, max_size=4), st.dictionaries(JSON_STRINGS, one, max_size=4)),
+    max_leaves=12,
+).map(lambda one: [one])
+
+
+def frame(text: bytes) -> object:
+    """What is left of a document without its keys, strings and numbers. A key that comes twice counts twice."""
+
+    def bare(one: object) -> object:
+        return [bare(each) for each in one] if isinstance(one, list | tuple) else None
+
+    return bare(json.loads(text, object_pairs_hook=lambda pairs: tuple(value for _, value in pairs)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(DOCUMENTS, st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_json_stays_the_same_json(document: object, ensure_ascii: bool, separators: tuple[str, str]) -> None:
+    text = json.dumps(document, ensure_ascii=ensure_ascii, separators=separators).encode(errors="surrogatepass")
+    for redact in (IN_JSON_KNOWN.data, IN_JSON_KNOWN.known, Redactor().data):
+        assert frame(redact(text)) == frame(text)
+    shown = json.dumps(json.loads(IN_JSON_KNOWN.data(text)), ensure_ascii=False)
+    assert "hunter2hunter2" not in shown
+    assert "s3cr3t" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"a":"token=\'","b":"x\'y"}', '{"a":"token=\'","b":"x\'y"}'),
+        ('{"a":"token:","b":"c"}', '{"a":"token:","b":"c"}'),
+        ('{"a":"password:\\"x","b":"\\"c"}', '{"a":"password:\\"[redacted]","b":"\\"c"}'),
+        ('{"a":"password: \'abc","b":1}', '{"a":"password: \'[redacted]","b":1}'),
+        ('{"authorization":12345678,"token":null}', '{"authorization":"[secret:A]","token":null}'),
+        ('{"authorization":null,"cookie":[1,2]}', '{"authorization":null,"cookie":[1,2]}'),
+        ('{"a":"\\n1234567x"}', '{"a":"[secret:B]x"}'),
+        ('{"a":"\\\\n1234567x"}', '{"a":"\\\\[secret:B]x"}'),
+    ],
+)
+def test_nothing_is_replaced_across_the_end_of_a_string_of_json(text: str, shown: str) -> None:
+    assert knowing(A="12345678", B="n1234567").text(text) == shown
+    json.loads(shown)
+
+
+def test_the_strings_of_a_value_are_redacted_and_its_keys_and_numbers_stay() -> None:
+    redactor = knowing(TOKEN="hunter2hunter2")
+    value = {"hunter2hunter2": ["a hunter2hunter2", 1.5, None, True, {"x": ("password=hunter3",)}], "n": 12}
+    assert redactor.strings(value) == {
+        "hunter2hunter2": ["a [secret:TOKEN]", 1.5, None, True, {"x": ["password=[redacted]"]}],
+        "n": 12,
+    }
+
+
+def test_a_value_that_is_nested_without_an_end_is_cut() -> None:
+    endless: list[object] = ["hunter2hunter2"]
+    endless.append(endless)
+    assert "hunter2" not in json.dumps(knowing(TOKEN="hunter2hunter2").strings(endless))
 
 
 # -- pieces of long lines
@@ -404,3 +523,21 @@ def test_a_new_value_is_known_in_milliseconds() -> None:
     begun = time.process_time()
     knowing(**{f"T{number}": LETTERS[number % 30 :] + str(number) for number in range(50)})
     assert (time.process_time() - begun) / 50 < 0.01
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x\"'\\" * 16_384,
+        "abcdefghijkl\n" * 5_000,
+        "\n".join(f"{number:05}'\"abcdef" for number in range(4_600)),
+        "x\"'\\<é" * 9_000,
+    ],
+)
+def test_a_long_value_is_known_soon_in_few_forms_and_with_its_lines(value: str) -> None:
+    begun = time.process_time()
+    redactor = knowing(LONG=value)
+    assert time.process_time() - begun < 0.1  # measured 0.03 and less; all forms of it take seconds and megabytes
+    assert redactor.longest <= 6 * len(value)
+    for written in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.splitlines()[0]):
+        assert redactor.text(f"x {written} y") == "x [secret:LONG] y"

@@ -155,3 +155,23 @@ def test_a_folder_to_start_in_is_not_filled_in_and_that_is_told() -> None:
     (problem,) = references({"command": "${secret:X}/x"}).problems
     assert problem.startswith("command holds a reference")
     assert references({"command": "x", "cwd": "/plain"}).problems == ()
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "NODE_OPTIONS", "BASH_ENV", "PYTHONPATH", "RUBYOPT", "GIT_SSH"])
+@pytest.mark.parametrize("text", ["/x:${secret:A}", "${env:HOME}/bin", "https://u:${secret:A}@h/"])
+def test_what_decides_what_runs_must_be_readable(name: str, text: str) -> None:
+    (problem,) = references({"env": {name: text}}, passed_on={"HOME"}).problems
+    assert problem.startswith(f"env.{name} has a reference, and that variable decides what runs")
+
+
+def test_before_the_host_of_an_index_there_may_be_a_secret() -> None:
+    assert references({"env": {"UV_INDEX_URL": "https://u:${secret:A}@h/simple"}}).problems == ()
+    assert references({"env": {"PIP_EXTRA_INDEX_URL": "https://${secret:A}@a/ https://${secret:B}@b/"}}).problems == ()
+    for text in ("https://${secret:A}/simple", "${secret:A}", "https://u@h/${secret:A}", "https://h/${secret:A}@x"):
+        (problem,) = references({"env": {"UV_INDEX_URL": text}}).problems
+        assert "decides what runs" in problem
+
+
+@pytest.mark.parametrize("name", ["RUBYGEMS_API_KEY", "PYTHON_TOKEN", "GIT_SSH_PASSPHRASE", "MY_PATH"])
+def test_a_variable_that_only_begins_like_one_that_decides_may_have_a_secret(name: str) -> None:
+    assert references({"env": {name: "${secret:A}"}}).problems == ()

@@ -315,6 +315,8 @@ def unwrap(params: Members) -> tuple[str, Members]:
             f'call_tool takes {{"name": "server__tool", "arguments": {{...}}}}; {what}.', number=INVALID_PARAMS
         )
     inner = {key: value for key, value in params.items() if key != "arguments"}
+    if bytes(memoryview(given.get("arguments", b"{"))[:1]) not in b"{n":
+        raise BadMessage("`arguments` of call_tool is an object, not a string or a list.", number=INVALID_PARAMS)
     if "arguments" in given:
         inner["arguments"] = given["arguments"]
     return name, inner

@@ -83,7 +83,7 @@ async def _explain(rooms: Rooms, asked: WhatToExplain) -> Explanation:
     offered = len(part.entries) if part else 0
     told.append(("listed", offered > 0, f"{offered} of its tools are on offer", "See its notes in list_servers."))
     if asked.name != name:
-        hidden = "" if route else "it has no tool of this name on offer: " + _why_hidden(rooms, server, asked.name)
+        hidden = "" if route else "it has no tool of this name on offer: " + _why_hidden(server, asked.name)
         told.append(("callable", route is not None, hidden or "call it", "search_tools shows what there is."))
     steps: list[Step] = []
     failed = ""
@@ -119,7 +119,9 @@ def _start_steps(rooms: Rooms, server: Server) -> list[tuple[StepName, bool, str
                 Standing.DENIED: "a person has said no to it",
                 Standing.PENDING: "it waits for a person's yes",
             }[standing],
-            f"Ask the person to run `roundhouse approve {server.name}` in a terminal.",
+            "To ask once more, remove_server and add it again, or change it with configure_server."
+            if standing is Standing.DENIED
+            else f"Ask the person to run `roundhouse approve {server.name}` in a terminal.",
         ),
         (
             "started",
@@ -142,7 +144,7 @@ def _owner(rooms: Rooms, name: str) -> str | None:
     return next((one for one in names if name == one or name.startswith(f"{one}__")), None)
 
 
-def _why_hidden(rooms: Rooms, server: Server, name: str) -> str:
+def _why_hidden(server: Server, name: str) -> str:
     tool = name.removeprefix(f"{server.name}__")
     if not server.spec.offers(tool):
         return "its allow or deny list leaves it out"

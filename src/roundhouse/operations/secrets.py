@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
+import anyio.to_thread
 from pydantic import Field
 
-from roundhouse.errors import FixedServers
+from roundhouse.errors import INVALID_PARAMS, BadMessage, FixedServers
 from roundhouse.operations.operation import Effects, Model, Operation, Role
 from roundhouse.operations.rooms import Rooms
 from roundhouse.vault.binding import origin_of
 from roundhouse.vault.literals import extract
 from roundhouse.vault.secret import Secret
+
+MOST_SECRETS = 500  # a model that adds and removes servers must not fill a keyring
 
 
 class NoArguments(Model):
@@ -62,7 +66,12 @@ async def keep_literals(rooms: Rooms, server: str, entry: Mapping[str, Any]) -> 
     if rooms.store is None:
         raise FixedServers
     taken = {row.name for row in await rooms.store.secrets.all()}
-    clean, found = extract(server, entry, taken=taken)
+    clean, found = await anyio.to_thread.run_sync(partial(extract, server, entry, taken=taken))
+    if found and not rooms.caller.person and len(taken) + len(found) > MOST_SECRETS:
+        raise BadMessage(
+            f"{MOST_SECRETS} secrets are kept already. A person forgets some with `roundhouse secret rm`.",
+            number=INVALID_PARAMS,
+        )
     url = entry.get("url")
     origin = origin_of(url) if isinstance(url, str) and found else None
     for name, value in found.items():
@@ -73,7 +82,7 @@ async def keep_literals(rooms: Rooms, server: str, entry: Mapping[str, Any]) -> 
 async def _keep(rooms: Rooms, name: str, value: Secret, server: str | None, origin: str | None = None) -> Known:
     if rooms.store is None or rooms.vault is None:
         raise FixedServers
-    rooms.redactor.add(name, value)
+    await anyio.to_thread.run_sync(rooms.redactor.add, name, value)
     where = await rooms.vault.set(name, value)
     row = await rooms.store.secrets.put(name, server=server, origin=origin, kept_in=where)
     return Known(name=row.name, server=row.server, kept_in=where, created=row.created)

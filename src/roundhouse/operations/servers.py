@@ -253,6 +253,7 @@ async def _remove(rooms: Rooms, asked: Named) -> Removed:
 async def _configure(rooms: Rooms, asked: Changes) -> Changed:
     if not asked.changes:
         raise BadMessage("`changes` is empty; say which keys are to change.", number=INVALID_PARAMS)
+    rooms.roster.check_change(asked.name, asked.changes)
     changes, stored = await keep_literals(rooms, asked.name, asked.changes)
     outcome = await rooms.roster.change(asked.name, changes, rooms.caller)
     return Changed(
@@ -266,8 +267,17 @@ async def _configure(rooms: Rooms, asked: Changes) -> Changed:
 
 
 def _ask_for_a_yes(outcome: Outcome) -> str:
+    done = f"Applied: {', '.join(outcome.applied)}. " if outcome.applied and outcome.proposed else ""
+    launch = outcome.proposal.launch if outcome.proposal else None
+    missing = ""
+    if launch and launch.argv and not launch.executable:
+        missing = (
+            f"There is no program {launch.argv[0]!r} on this machine: install it first, or correct `command` (only the "
+            "program; what follows it belongs into `args`). "
+        )
     return (
-        f"Nothing of this runs yet. Ask the person to run `roundhouse approve {outcome.spec.name}` in a terminal: it "
+        f"{done}{missing}What was proposed does not run yet. Ask the person to run "
+        f"`roundhouse approve {outcome.spec.name}` in a terminal: it "
         "shows exactly what would run. Then call its tools with call_tool, or list the tools again."
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 from roundhouse.errors import BadConfiguration, CommandNotFound, Refused
 from roundhouse.model.servers import ServerSpec
 from roundhouse.process.spawn import environment, resolve
+from roundhouse.vault.binding import origin_of
 
 NO_ISOLATION = "none: it runs with your rights"
 
@@ -76,10 +77,17 @@ def prepare(spec: ServerSpec, fill: Callable[[str], str]) -> Prepared:
     if spec.url:
         raise Refused("Servers over HTTP or SSE are not supported yet, only those with a `command`.")
     try:
-        env = environment({name: fill(value) for name, value in spec.env.items()})
+        given = {name: fill(value) for name, value in spec.env.items()}
         args = [fill(text) for text in spec.args]
     except BadConfiguration as bad:
         raise Refused(str(bad)) from None
+    for name, value in given.items():
+        template = spec.env[name]
+        if value != template and template.startswith(("http://", "https://")) and _moved(template, value):
+            raise Refused(
+                f"the secret in its variable {name} would change the address it stands in. Percent-encode it."
+            )
+    env = environment(given)
     cwd = directory(spec)
     if cwd and not os.path.isdir(cwd):
         raise Refused(f"its `cwd` {cwd!r} is no directory. Create it, or correct the configuration.")
@@ -88,6 +96,14 @@ def prepare(spec: ServerSpec, fill: Callable[[str], str]) -> Prepared:
     except CommandNotFound as missing:
         raise Refused(str(missing)) from None
     return Prepared((executable, *args), env, cwd)
+
+
+def _moved(template: str, filled: str) -> bool:
+    """Whether an address leads to another host with its secrets filled in."""
+    try:
+        return origin_of(template) != origin_of(filled)
+    except BadConfiguration:
+        return True
 
 
 def directory(spec: ServerSpec) -> str | None:

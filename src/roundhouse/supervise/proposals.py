@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Proposal:
     Attributes:
         kind: "add" or "change".
         wanted: keys of the entry and the values they are to have; None takes a key away.
+        before: the values of these keys when it was asked.
         launch: what would run then.
         changes: what is different from before, in words.
     """
@@ -41,6 +42,7 @@ class Proposal:
     asked_at: float  # seconds since the epoch
     kind: str
     wanted: Entry
+    before: Entry
     launch: Launch
     changes: tuple[str, ...]
 
@@ -51,7 +53,8 @@ class Proposal:
 
     def text(self) -> str:
         """What the store keeps of it."""
-        kept = {"kind": self.kind, "wanted": self.wanted, "launch": self.launch.facts(), "changes": self.changes}
+        asked = {"wanted": self.wanted, "before": self.before}
+        kept = {"kind": self.kind, **asked, "launch": self.launch.facts(), "changes": self.changes}
         return json.dumps(kept, sort_keys=True)
 
 
@@ -63,7 +66,7 @@ def widens(key: str, entry: Entry, value: object) -> bool:
     if key in WIDENING_KEYS:
         return True
     if key == "instances":
-        kept_apart, apart = (_SHARING.index(one or Sharing.AUTO) for one in (before, value))
+        kept_apart, apart = (_SHARING.index(Sharing(str(one or Sharing.AUTO))) for one in (before, value))
         return apart > kept_apart
     if key not in LIST_KEYS:
         return False
@@ -71,6 +74,11 @@ def widens(key: str, entry: Entry, value: object) -> bool:
     if key == "allow":
         return bool(old) and (not new or not new <= old)
     return not old <= new
+
+
+def values_of(keys: Iterable[str], entry: Entry) -> Entry:
+    """What these keys of an entry hold now; None where there is nothing."""
+    return {key: entry.get(key) for key in keys}
 
 
 def with_changes(entry: Entry, changes: Entry) -> Entry:
@@ -97,6 +105,7 @@ def restore(approval: Approval) -> Proposal:
         approval.asked_at,
         kept["kind"],
         kept["wanted"],
+        kept["before"],
         read_launch(kept["launch"]),
         tuple(kept["changes"]),
     )

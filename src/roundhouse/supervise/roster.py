@@ -21,7 +21,7 @@ from roundhouse.model.calls import Caller
 from roundhouse.model.servers import ServerSpec
 from roundhouse.settings.entry import LAUNCH_KEYS, Names, read_entry
 from roundhouse.supervise.launch import Launch, differences, launch_of
-from roundhouse.supervise.proposals import Entry, Proposal, restore, reworded, widens, with_changes
+from roundhouse.supervise.proposals import Entry, Proposal, restore, reworded, values_of, widens, with_changes
 from roundhouse.vault.binding import origin_of
 from roundhouse.vault.references import references
 
@@ -125,7 +125,7 @@ class Roster:
         if approved is None:
             raise NotApproved(spec.name, self.standing(spec.name).value)
         changes = differences(approved, launch)
-        await self._keep(Proposal("", spec.name, "Roundhouse", 0.0, "change", {}, launch, tuple(changes)))
+        await self._keep(Proposal("", spec.name, "Roundhouse", 0.0, "change", {}, {}, launch, tuple(changes)))
         raise NotApproved(spec.name, "different", because=f"it is not what was approved: {'; '.join(changes)}")
 
     def proposals(self) -> list[Proposal]:
@@ -203,10 +203,12 @@ class Roster:
             entry = with_changes(self._entry(name), proposal.wanted)
             spec = self._checked(name, entry)
             now = launch_of(spec)
-            if now.digest != proposal.launch.digest:
+            before = values_of(proposal.wanted, self._entry(name))
+            if now.digest != proposal.launch.digest or before != proposal.before:
                 await self._withdraw(proposal)
-                told = [*differences(proposal.launch, now), *proposal.changes]
-                again = await self._keep(replace(proposal, launch=now, changes=tuple(told)))
+                known = self._approved.get(name)
+                told = [*(differences(known, now) if known else ()), *reworded(before, proposal.wanted)]
+                again = await self._keep(replace(proposal, before=before, launch=now, changes=tuple(told)))
                 raise BadMessage(
                     f"What would run for {name!r} has changed since it was proposed: look at {again.id}.",
                     number=INVALID_PARAMS,
@@ -242,6 +244,11 @@ class Roster:
             raise BadMessage(f"There are {MOST_SERVERS} servers already; remove one first.", number=INVALID_PARAMS)
         self._checked(name, entry)
 
+    def check_change(self, name: str, changes: Entry) -> None:
+        """Raises: `NotFound`; `BadMessage` with everything that is wrong with these changes."""
+        self._writable()
+        self._checked(name, with_changes(self._entry(name), changes))
+
     def _writable(self) -> Store:
         if self._store is None:
             raise FixedServers
@@ -268,7 +275,9 @@ class Roster:
             raise BadMessage(
                 f"The entry of {name!r} has more than {LONGEST_ENTRY:,} characters.", number=INVALID_PARAMS
             )
-        problems = [*spec.problems, *references(entry, passed_on=self._passed_on).problems]
+        cwd = spec.cwd or "/"
+        relative = [] if cwd.startswith(("/", "~")) else [f"cwd {cwd!r} is relative to nothing; write the whole path."]
+        problems = [*spec.problems, *relative, *references(entry, passed_on=self._passed_on).problems]
         if problems:
             raise BadMessage(" ".join(problems), number=INVALID_PARAMS)
         return spec
@@ -285,7 +294,8 @@ class Roster:
     def _drawn_up(
         self, name: str, kind: str, wanted: Entry, launch: Launch, changes: Sequence[str], caller: Caller
     ) -> Proposal:
-        return Proposal("", name, _who(caller), 0.0, kind, wanted, launch, tuple(changes))
+        before = values_of(wanted, self._entries.get(name, wanted))
+        return Proposal("", name, _who(caller), 0.0, kind, wanted, before, launch, tuple(changes))
 
     async def _keep(self, proposal: Proposal) -> Proposal:
         """Have it wait for a person."""

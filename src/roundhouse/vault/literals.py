@@ -67,7 +67,8 @@ _CONNECTION = re.compile(r"(?i)(?:^|;)\s*(?:server|host|data source|driver|datab
 
 # In arguments:
 _TOKEN = re.compile(r"[A-Za-z0-9_.~+/=:@%,^#-]+")  # nothing that a shell or a language gives a meaning to
-_FILE = re.compile(r"[/~@-]|\.{1,2}/|[A-Za-z]:[/\\]")  # how the name of a file begins, or a flag
+_FILE = re.compile(r"[/~@=-]|\.{1,2}/|[A-Za-z]:[/\\]")  # how the name of a file begins, a flag, `my-auth==1.2`
+_HEADER_FLAG = re.compile(r"-H|--headers?")
 _URL = re.compile(r"""(?:[A-Za-z][A-Za-z0-9+.-]*:)+//[^\s'"`;|$()<>{}\\]+""")
 _PARAMETER = re.compile(r"[?&](?P<name>[^=&?#]+)=(?P<value>[^&#]*)")
 _USER_FLAG = re.compile(r"-u|--user|--(?:basic-)?auth")
@@ -240,8 +241,8 @@ def _in_argument(place: _Text) -> list[_Region]:
         if _is_taken(place, begun, name, is_bare=depth == 0):
             return [_Region(begun, len(text), name or "token")]
         prefix = _NAMED.match(text, start)
-        if prefix is None:
-            break
+        if prefix is None or (prefix.group().endswith(":") and not _HEADER_FLAG.fullmatch(name)):
+            break  # `my-auth:1.2` is an image
         name, start = prefix["name"], prefix.end()
     return []
 

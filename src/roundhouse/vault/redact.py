@@ -51,7 +51,7 @@ _WORD = re.compile(rb"[A-Za-z0-9_\x80-\xff]")
 
 # No values, whatever stands around them. Else a "secret" of such a value disfigures every answer and log of ours; and
 # short numbers could be guessed by writing them and looking which are replaced.
-_OURS = re.compile(r"[0-9]{0,6}|(?i:rh_[a-z_]*)")
+_OURS = re.compile(r"[0-9]{0,6}|(?i:rh(?:_[a-z_]*)?)")
 _WORDS = re.compile(
     r"(?i)approv(?:al|e)|arguments|call|client|code|command|content|data|default|error|false|house|info|input|jsonrpc"
     r"|localhost|message|meta|method|name|none|notifications?|null|output|params|password|ping|progress|prompts|reason"
@@ -59,7 +59,7 @@ _WORDS = re.compile(
     r"|title|token|tools?|true|type|undefined|user|value|version|waits?|warning"
 )
 _AROUND = re.compile(r"\A[\W_]+|[\W_]+\Z")
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _SCALAR = re.compile(rb"[A-Za-z0-9+.-]+")
 _SCALARS = re.compile(rb"[A-Za-z0-9+.\s-]+")

@@ -24,7 +24,8 @@ TOOL_KEYS = ("rename", "descriptions", "allow", "deny")  # what decides which to
 # Variables by which a program, or the runner that fetches it, is made to run something else than its command says.
 _DECIDES = re.compile(
     r"PATH|HOME|SHELL|ENV|BASH_ENV|(LD|DYLD|GIT|UV|PIP|NPM_CONFIG)_.*|NODE_(OPTIONS|PATH)|(PYTHON|PERL5|RUBY).*"
-    r"|(.*_)?INDEX_URL|XDG_CONFIG_HOME|(JDK_)?JAVA(_TOOL)?_OPTIONS",
+    r"|(.*_)?INDEX_URL|XDG_CONFIG_HOME|(JDK)?_?JAVA(_TOOL)?_OPTIONS|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|ZDOTDIR"
+    r"|.*_ASKPASS|EDITOR|VISUAL|PAGER",
     re.IGNORECASE,  # npm reads its own in small letters and in capitals
 )
 # Programs that run a text of the command line as code, and the words after which it stands.
