@@ -161,27 +161,49 @@ async def test_a_list_with_a_flipped_bit_is_not_given_out_until_it_is_listed_aga
 # -- approvals
 
 
+async def approved(store: Store, server: str) -> frozenset[str]:
+    standing = await store.approvals.standing()
+    return frozenset(one.digest for one in standing if (one.server, one.state) == (server, "approved"))
+
+
 async def test_what_is_proposed_is_pending_until_a_person_decides(store: Store) -> None:
     one = await store.approvals.propose("git", "digest", '{"argv": ["git"]}', "claude")
     assert await store.approvals.pending() == [one]
     assert (one.state, one.decided_at, one.asked_by) == ("pending", None, "claude")
-    assert await store.approvals.approved_digests("git") == frozenset()
+    assert await approved(store, "git") == frozenset()
     decided = await store.approvals.decide(one.id, approved=True, by="a person")
     assert (decided.state, decided.decided_by) == ("approved", "a person")
     assert decided.decided_at is not None
     assert await store.approvals.pending() == []
-    assert await store.approvals.approved_digests("git") == {"digest"}
-    assert await store.approvals.approved_digests("other") == frozenset()
-    assert await store.approvals.latest("git") == decided
+    assert await approved(store, "git") == {"digest"}
+    assert await approved(store, "other") == frozenset()
+    assert await store.approvals.standing() == [decided]
 
 
 async def test_a_no_is_no(store: Store) -> None:
     one = await store.approvals.propose("git", "digest", "{}", "claude")
     await store.approvals.decide(one.id, approved=False, by="a person")
-    assert await store.approvals.approved_digests("git") == frozenset()
-    latest = await store.approvals.latest("git")
-    assert latest
+    assert await approved(store, "git") == frozenset()
+    (latest,) = await store.approvals.standing()
     assert latest.state == "denied"
+
+
+async def test_what_a_person_asks_for_waits_for_nobody_and_takes_the_place_of_an_earlier_yes(store: Store) -> None:
+    for number in range(100):
+        await store.approvals.propose("other", str(number), "{}", "a model")
+    first = await store.approvals.approve_now("git", "first", "{}", "a person")
+    assert await approved(store, "git") == {"first"}
+    await store.approvals.approve_now("git", "second", "{}", "a person")
+    assert await approved(store, "git") == {"second"}
+    assert first.state == "approved"
+
+
+async def test_a_proposal_that_is_taken_back_does_not_wait(store: Store) -> None:
+    one = await store.approvals.propose("git", "digest", "{}", "claude")
+    await store.approvals.retract(one.id)
+    assert await store.approvals.standing() == []
+    with pytest.raises(AlreadyDecided):
+        await store.approvals.decide(one.id, approved=True, by="a person")
 
 
 async def test_to_ask_again_for_what_is_pending_is_to_ask_once(store: Store) -> None:
@@ -216,7 +238,7 @@ async def test_a_proposal_is_decided_once_also_by_two_persons_at_the_same_time(s
     assert said == ["denied", "already denied"]
     with pytest.raises(AlreadyDecided, match="'git' is denied already"):
         await store.approvals.decide(one.id, approved=True, by="x")
-    assert await store.approvals.approved_digests("git") == frozenset()
+    assert await approved(store, "git") == frozenset()
 
 
 async def test_a_proposal_that_never_was_cannot_be_decided(store: Store) -> None:
@@ -230,7 +252,7 @@ async def test_what_is_withdrawn_is_neither_approved_nor_pending_nor_to_be_decid
     pending = await store.approvals.propose("git", "two", "{}", "x")
     other = await store.approvals.propose("other", "one", "{}", "x")
     await store.approvals.withdraw("git")
-    assert await store.approvals.approved_digests("git") == frozenset()
+    assert await approved(store, "git") == frozenset()
     assert await store.approvals.pending() == [other]
     with pytest.raises(AlreadyDecided, match="withdrawn"):
         await store.approvals.decide(pending.id, approved=True, by="x")
@@ -262,7 +284,7 @@ async def test_adding_and_removing_for_ever_does_not_fill_the_store_and_no_yes_i
         await store.approvals.withdraw("a")
     ((count,),) = await store.databases[0].read("SELECT count(*) FROM approvals")
     assert count == CLOSED_KEPT + 1
-    assert await store.approvals.approved_digests("kept") == {"d"}
+    assert await approved(store, "kept") == {"d"}
 
 
 # -- secrets

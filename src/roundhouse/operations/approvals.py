@@ -123,7 +123,7 @@ LIST_APPROVALS = Operation(
     title="List what waits for a yes",
     description=(
         "Shows what was proposed (new servers, changes that widen one) and waits for the person's yes: the whole "
-        "command line, names of variables, folder. Only the person can decide, with `roundhouse approve` in a "
+        "command line, variables, folder. Only the person can decide, with `roundhouse approve` in a "
         "terminal; tell them what waits and why."
     ),
     input=Nothing,

@@ -37,7 +37,6 @@ _SUPERSEDE = """
 """
 _GET = "SELECT * FROM approvals WHERE tenant = ? AND id = ?"
 _PENDING = "SELECT * FROM approvals WHERE tenant = ? AND state = 'pending' ORDER BY asked_at, id"
-_LATEST = "SELECT * FROM approvals WHERE tenant = ? AND server = ? ORDER BY asked_at DESC, id DESC LIMIT 1"
 _STANDING = """
     SELECT * FROM approvals WHERE tenant = ? AND state IN ('pending', 'approved', 'denied')
     ORDER BY coalesce(decided_at, asked_at), id
@@ -45,7 +44,6 @@ _STANDING = """
 _RETRACT = """
     UPDATE approvals SET state = 'withdrawn', decided_at = ? WHERE tenant = ? AND id = ? AND state = 'pending'
 """
-_APPROVED = "SELECT digest FROM approvals WHERE tenant = ? AND server = ? AND state = 'approved'"
 _WITHDRAW = """
     UPDATE approvals SET state = 'withdrawn', decided_at = ?
     WHERE tenant = ? AND server = ? AND state IN ('pending', 'approved')
@@ -198,15 +196,6 @@ class Approvals:
             StoreReadOnly, StoreBusy: it is still pending.
         """
         await self._database.write(_RETRACT, time.time(), self._tenant, approval)
-
-    async def latest(self, server: str) -> Approval | None:
-        """The last proposal for a server, whatever became of it."""
-        rows = await self._database.read(_LATEST, self._tenant, server)
-        return Approval.from_row(rows[0]) if rows else None
-
-    async def approved_digests(self, server: str) -> frozenset[str]:
-        """What a person has said yes to for a server."""
-        return frozenset(row["digest"] for row in await self._database.read(_APPROVED, self._tenant, server))
 
     async def withdraw(self, server: str) -> None:
         """Nothing is approved or asked for a server any more: it was removed, or begins anew.

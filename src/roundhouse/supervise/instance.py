@@ -548,6 +548,7 @@ class Instance:
             received=lambda message: self._shared.received(self, peer, message),
             troubled=lambda error: self._trouble(peer),
             rubbish=lambda bad, frame, request_id: None,
+            redact=self._shared.redact,
             counts=self.counts,
         )
         return peer

@@ -20,7 +20,7 @@ from roundhouse.process.output import StderrRing
 from roundhouse.process.spawn import Child, Children
 from roundhouse.process.stop import Graces, end_stragglers, stop
 from roundhouse.supervise.launch import Prepared
-from roundhouse.supervise.listing import Listing, is_error, list_tools, shown
+from roundhouse.supervise.listing import LONGEST_ERROR, Listing, is_error, list_tools
 from roundhouse.wire.envelope import Members, Unreadable, members, text
 from roundhouse.wire.eras import Profile, opening
 from roundhouse.wire.framing import Frame, Overlong
@@ -120,7 +120,8 @@ class Life:
 
     def _greet(self, answer: Members) -> None:
         if is_error(answer):
-            raise BadAnswer(f"it refused initialize with {shown(answer['error'])}", server=self._name)
+            said = clean(self._peer.shown(answer["error"], LONGEST_ERROR))
+            raise BadAnswer(f"it refused initialize with {said}", server=self._name)
         try:
             result = members(answer["result"])
             self.capabilities = members(result.get("capabilities", b"{}"))

@@ -14,6 +14,7 @@ from roundhouse.wire.peer import Peer
 MAX_PAGES = 100
 MAX_TOOLS = 2_000
 MAX_BYTES = 8 * 1024 * 1024  # of tool definitions from one server
+LONGEST_ERROR = 300  # bytes of a server's own error that are repeated
 PAGE_TIMEOUT = 30.0  # seconds for one page
 
 
@@ -63,7 +64,7 @@ async def _page(peer: Peer, cursor: Raws | None, early: bool) -> Members:
     params = join({"cursor": cursor}) if cursor is not None else [b"{}"]
     answer = await peer.ask("tools/list", params, timeout=PAGE_TIMEOUT, early=early)
     if is_error(answer):
-        raise _unusable(peer, f"it is the error {shown(answer['error'])}")
+        raise _unusable(peer, f"it is the error {clean(peer.shown(answer['error'], LONGEST_ERROR))}")
     try:
         return members(answer.get("result", b"null"))
     except Unreadable as bad:
@@ -73,11 +74,6 @@ async def _page(peer: Peer, cursor: Raws | None, early: bool) -> Members:
 def is_error(answer: Members) -> bool:
     """Whether an answer is an error; some servers write `"error": null` beside a result."""
     return "error" in answer and bytes(answer["error"]) != b"null"
-
-
-def shown(value: Raws) -> str:
-    """The beginning of a server's JSON, fit for a message."""
-    return clean(bytes(value)[:300].decode(errors="replace"))
 
 
 def _cut(tools: list[Raw], because: str) -> Listing:

@@ -89,9 +89,11 @@ def with_changes(entry: Entry, changes: Entry) -> Entry:
 def reworded(entry: Entry, wanted: Entry) -> list[str]:
     """What else a proposal changes than the launch, in words."""
     return [
-        f"{key}: {json.dumps(entry.get(key))} becomes {json.dumps(value)}"
+        f"{key}: {json.dumps(value)}"
+        if entry.get(key) in (None, value)
+        else f"{key}: {json.dumps(entry.get(key))} becomes {json.dumps(value)}"
         for key, value in wanted.items()
-        if key in (*SHOWN_KEYS, *LIST_KEYS)
+        if key in (*SHOWN_KEYS, *LIST_KEYS, "instances")
     ]
 
 

@@ -32,7 +32,6 @@ LEAST_VALUE = 4  # characters
 LEAST_ANYWHERE = 6  # characters
 WINDOW = 4  # bytes
 LEAST_WINDOWED = 2 * WINDOW - 1  # bytes that hold a whole window, wherever they begin
-KEPT_BACK = 64  # bytes: what makes a secret of what follows, such as `Authorization: Bearer `, must be seen with it
 BEFORE_TOKEN = 11  # bytes that begin a token without being of it: `ya29.`, a Telegram bot's number
 LONGEST_ESCAPE = 6  # bytes of one character in JSON
 LONGEST_NUMBER = 1024  # bytes of one in JSON that a secret is a part of
@@ -105,7 +104,6 @@ class Redactor:
         self._forms: set[bytes] = set()
         self._windows: dict[int, list[tuple[int, _Form]]] = {}  # with the place of the window in the form
         self._short: list[_Form] = []
-        self.longest = 0  # bytes of the longest form
 
     def add(self, name: str, secret: Secret) -> None:
         """Know a value from now on, and for good: what was in use may be written by somebody later."""
@@ -160,7 +158,6 @@ class Redactor:
             return
         self._forms.add(form.written)
         size = len(form.written)
-        self.longest = max(self.longest, size)
         if size < LEAST_WINDOWED:
             self._short.append(form)
             return
@@ -180,44 +177,6 @@ class Redactor:
         for form in self._short:
             for start in _places(data, form.written):
                 yield from _allowed(data, start, form)
-
-
-class Stream:
-    """Redacts lines that come in pieces, where a secret may begin in one and end in the next."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-        self._kept = b""
-        self._done = 0  # bytes at the beginning of what is kept that are a part of a secret already replaced
-
-    def piece(self, data: bytes) -> bytes:
-        """More of a line that goes on. Returns what can be shown of it; the rest comes with what follows."""
-        self._kept += data
-        matches = self._matches()
-        cut = len(self._kept) - max(self._redactor.longest - 1, KEPT_BACK)
-        last = matches[-1] if matches else None
-        if last and not last.name and last.end == len(self._kept) and last.end - last.start < LONGEST_OPEN:
-            cut = min(cut, last.start - KEPT_BACK)
-        return self._shown(matches, cut) if cut > 0 else b""
-
-    def end(self, data: bytes = b"") -> bytes:
-        """The end of a line, or a whole one."""
-        self._kept += data
-        return self._shown(self._matches(), len(self._kept))
-
-    def _matches(self) -> list[_Match]:
-        matches = self._redactor.matches(self._kept)
-        return _merged([_Match(0, self._done), *matches]) if self._done else matches
-
-    def _shown(self, matches: list[_Match], cut: int) -> bytes:
-        data, done = self._kept, self._done
-        begun = [match for match in matches if match.start < cut]
-        self._kept = data[cut:]
-        self._done = max(0, begun[-1].end - cut) if begun else 0
-        shown = [_Match(match.start, min(match.end, cut), match.name) for match in begun]
-        if done:  # its mark was shown with the last piece
-            return _replaced(data[shown[0].end : cut], [_moved(match, -shown[0].end) for match in shown[1:]])
-        return _replaced(data[:cut], shown)
 
 
 def _is_everywhere(value: str) -> bool:

@@ -92,6 +92,7 @@ class Peer:
         troubled: a request of ours came to nothing (unreadable, overlong, out of time). `troubles` counts how many did
             in a row.
         rubbish: a frame that is no message and answers nothing of ours, with its id where it looks like a request.
+        redact: takes out of bytes what nobody may see.
         counts: where to count messages that were of no use.
         prefix: put before the number in our ids, which are then strings. Empty: plain numbers.
     """
@@ -104,6 +105,7 @@ class Peer:
         troubled: Callable[[RoundhouseError], None],
         rubbish: Callable[[Unreadable | TooLarge, Raws, bytes | None], None],
         prefix: str = "",
+        redact: Callable[[bytes], bytes] = bytes,
         counts: Counter[str] | None = None,
     ) -> None:
         self.name = name
@@ -112,6 +114,7 @@ class Peer:
         self.troubles = 0
         self.answered = -math.inf  # when it last answered anything, on the loop's clock
         self._settled = False  # the overlong line under way has been dealt with
+        self._redact = redact
         self._received = received
         self._troubled = troubled
         self._rubbish = rubbish
@@ -131,6 +134,10 @@ class Peer:
         self._notes = {b'"notifications/progress"': self._progress, b'"notifications/cancelled"': self._cancelled}
         self._quota = Quota(NOTIFICATION_BURST, NOTIFICATION_RATE, self._loop.time())
         self._logged_at = -math.inf
+
+    def shown(self, data: Raws, longest: int = SHOWN) -> str:
+        """The beginning of what it said, for a message. Redacted before it is cut: a part of a secret is one, too."""
+        return self._redact(bytes(memoryview(data)[:HEAD]))[:longest].decode(errors="backslashreplace")
 
     # -- the conversation
 
@@ -389,7 +396,7 @@ class Peer:
             and ("result" not in message and "error" not in message)
             and bytes(raw_id) in self._pending
         ):
-            why = f"{self.name} answered with neither `result` nor `error`: {bytes(frame[:SHOWN])!r}"
+            why = f"{self.name} answered with neither `result` nor `error`: {self.shown(frame)!r}"
             self._spoil(self._pending.pop(bytes(raw_id)), BadAnswer(why, server=self.name, sent="yes"))
             return
         if raw_id is None or ("result" not in message and "error" not in message):
@@ -438,7 +445,7 @@ class Peer:
     # -- what cannot be read
 
     def _unreadable(self, frame: bytes, bad: Unreadable) -> None:
-        self.last_rubbish = frame[:SHOWN].decode(errors="backslashreplace")
+        self.last_rubbish = self.shown(frame)
         self.counts["unreadable"] += 1
         head = frame[:HEAD]
         request_id = find_id(head, frame[-TAIL:]) if b'"id"' in frame else None
@@ -455,7 +462,7 @@ class Peer:
     def _overlong(self, line: Overlong) -> None:
         """The first and the last report of a line above the limit; whichever names its request, settles it."""
         if line.tail is None and not line.endless:
-            self.last_rubbish = line.head[:SHOWN].decode(errors="backslashreplace")
+            self.last_rubbish = self.shown(line.head)
             self.counts["overlong"] += 1
             self._settled = False
         elif self._settled:

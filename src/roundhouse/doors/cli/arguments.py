@@ -111,7 +111,8 @@ def _json(name: str, value: str, kinds: frozenset[str]) -> Any:
         return json.loads(value, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         example = ", for example '[\"a\"]'" if "array" in kinds else ""
-        raise BadUsage(f"{shorten(name)} is {shorten(value)!r}; expected {_either(kinds)}, as JSON{example}.") from None
+        shown = "no JSON" if kinds & {"array", "object"} else repr(shorten(value))  # a variable or header has secrets
+        raise BadUsage(f"{shorten(name)} is {shown}; expected {_either(kinds)}, as JSON{example}.") from None
 
 
 def _no_constant(name: str) -> object:

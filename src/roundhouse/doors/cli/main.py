@@ -145,6 +145,11 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _read_by_nobody()
         return NO_READER
+    except OSError as bad:  # a full disk behind it
+        _read_by_nobody()
+        with suppress(OSError):
+            here.screen.note(f"roundhouse: The answer cannot be written: {bad.strerror}. [{RoundhouseError.code}]")
+        return FAILED
     finally:
         here.close()
     return code
@@ -192,8 +197,15 @@ def _carry_out(argv: list[str], here: Invocation) -> int:
 def _failed(here: Invocation, code: str, message: str, exits: int, *, help: str = "") -> int:
     """Say what went wrong: on standard error, or as the document. Returns the exit code."""
     if here.screen.json:
-        here.screen.document({"error": {"code": code, "message": clean(message)}})
-        return exits
+        try:
+            here.screen.document({"error": {"code": code, "message": clean(message)}})
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:  # the disk is full: then it is said where that can be read
+            _read_by_nobody()
+        else:
+            return exits
     if help:
         here.screen.note(help)
     here.screen.note(f"roundhouse: {message} [{code}]")

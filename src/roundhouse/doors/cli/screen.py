@@ -26,7 +26,8 @@ STYLES = {
     **dict.fromkeys(("failed", "sick", "bad", "no"), "red"),
 }
 LONGEST_LABEL = 60  # characters beside a spinner or a bar
-LONGEST_CELL = 400  # characters of one cell; a reason is a sentence or two, and a server may write more
+LONGEST_CELL = 400  # characters of one cell on a terminal; a reason is a sentence or two, and a server may write more
+NARROW = 70  # columns of a terminal, below which a table has no room for a sentence
 
 
 class Screen:
@@ -70,12 +71,15 @@ class Screen:
         print(clean(text), file=sys.stderr)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Rows under headings; a cell is one line, and None an empty one."""
+        """Rows under headings; a cell is one line, and None an empty one. In a pipe, nothing of one is cut."""
         if self.json:
             return
-        cells = [["" if cell is None else shorten(str(cell), LONGEST_CELL) for cell in row] for row in rows]
+        cells = [["" if cell is None else self._in_a_line(str(cell)) for cell in row] for row in rows]
         if self.on_terminal:
-            self._rich_table(columns, cells)
+            if _columns() < NARROW:
+                self._blocks(columns, cells)
+            else:
+                self._rich_table(columns, cells)
             return
         widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
         for row in [[column.upper() for column in columns], *cells]:
@@ -89,6 +93,17 @@ class Screen:
             return
         with OnTerminal(what) as waiting:
             yield waiting
+
+    def _in_a_line(self, text: str) -> str:
+        return shorten(text, LONGEST_CELL if self.on_terminal else len(text))
+
+    def _blocks(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Each row as a block of lines: its first cell, then what the others hold. The terminal breaks long ones."""
+        for first, *others in rows:
+            print(first)
+            for column, text in zip(columns[1:], others, strict=True):
+                if text:
+                    print(f"  {column} {text}" if column else f"  {text}")
 
     def _rich_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         from rich.table import Table
@@ -138,6 +153,12 @@ class OnTerminal:
             self._bar = bar, bar.add_task(self._what, total=None)
         bar, task = self._bar
         bar.update(task, completed=done, total=total, description=shorten(message, LONGEST_LABEL) or self._what)
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _cell(column: str, text: str) -> Text:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import time
 
+_STATES = {
+    "degraded": "running, but it does not answer",
+    "backoff": "down, and waits before its next start",
+    "failed": "down, and not started again by itself",
+}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -33,6 +38,11 @@ def size(count: int) -> str:
 def number(count: int, noun: str) -> str:
     """`"1 tool"`, `"2 tools"`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def condition(state: str) -> str:
+    """The state of a server, to be read after "it is"."""
+    return _STATES.get(state, state)
 
 
 def moment(epoch: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -92,7 +94,7 @@ def follow_file(path: Path, lines: int) -> Iterator[str]:
         try:
             file = path.open("rb")
         except FileNotFoundError:  # not written yet, or just being replaced
-            time.sleep(LOOK_AGAIN)
+            _pause()
             continue
         with file:
             for line in deque(file, maxlen=last):
@@ -107,7 +109,18 @@ def follow_file(path: Path, lines: int) -> Iterator[str]:
                         yield begun.decode(errors="replace")
                         begun = b""
                 if still:
-                    time.sleep(LOOK_AGAIN)
+                    _pause()
+
+
+def _pause() -> None:
+    """Wait before the next look. Raises: `BrokenPipeError` as soon as nobody reads our output any more."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    events = [event for _, event in output.poll(LOOK_AGAIN * 1000)]
+    if any(event & (select.POLLERR | select.POLLHUP) for event in events):
+        raise BrokenPipeError
+    if events:  # a device that cannot be polled, on macOS
+        time.sleep(LOOK_AGAIN)
 
 
 def _is_still(file: BufferedReader, path: Path) -> bool:

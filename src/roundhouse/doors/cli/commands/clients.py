@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from roundhouse import rendezvous
 from roundhouse.doors.cli.command import Command, pass_invocation, yes_option
-from roundhouse.doors.cli.commands.servers import tell_added, to_review
+from roundhouse.doors.cli.commands.servers import ask_to_add, tell_added, to_review
 from roundhouse.doors.cli.failures import FAILED, BadUsage, Refused
 from roundhouse.doors.cli.invocation import Invocation
 from roundhouse.doors.cli.person import insist, must_ask, present
@@ -44,13 +45,15 @@ def import_servers(here: Invocation, source: str, only: tuple[str, ...], yes: bo
     Shows everything that comes in, and asks. Values that look like secrets are kept as secrets.
     """
     imported, chosen = _read(source, only)
+    lacking = _lacking(here, chosen)
     if must_ask(here.screen, here.home, "Importing servers", yes=yes) and chosen:
-        present(here.screen, _incoming(here, imported, chosen))
-        insist(here.screen, f"Add {number(len(chosen), 'server')}, and start each to learn its tools?")
-    answer = _move_in(here, imported, chosen)
+        present(here.screen, _incoming(here, imported, chosen, lacking))
+        if count := len(chosen) - len(lacking):
+            insist(here.screen, f"Add {number(count, 'server')}, and start each to learn its tools?")
+    answer = _move_in(here, imported, chosen, lacking)
     if here.screen.json:
         here.screen.document(answer)
-    return _tell(here, answer)
+    return _tell(here, answer, chosen)
 
 
 @click.command(cls=Command)
@@ -65,15 +68,20 @@ def install(here: Invocation, client: str, adopt: bool, yes: bool) -> int:
     """
     from roundhouse.clients.install import install as put_into
 
-    moved: dict[str, Any] = {"added": [], "skipped": [], "problems": []}
+    moved: dict[str, Any] = {"added": [], "already": [], "skipped": [], "problems": []}
+    chosen: list[ImportedServer] = []
     adopted: list[ImportedServer] = []
     if adopt:
         imported, chosen = _read(client, ())
-        if must_ask(here.screen, here.home, "Moving servers into the house", yes=yes) and chosen:
-            present(here.screen, _incoming(here, imported, chosen))
-            insist(here.screen, f"Move {number(len(chosen), 'server')} into the house, out of {imported.file}?")
-        moved = _move_in(here, imported, chosen)
-        names = {one["name"] for one in moved["added"]}
+        asks = must_ask(here.screen, here.home, "Moving servers into the house", yes=yes)
+        already = _already(here, chosen)
+        lacking = {name: why for name, why in _lacking(here, chosen).items() if name not in already}
+        if asks and chosen:
+            present(here.screen, _incoming(here, imported, chosen, lacking, already))
+            if question := _whether_to_move(imported, chosen, lacking, already):
+                insist(here.screen, question)
+        moved = _move_in(here, imported, chosen, lacking, already)
+        names = {*already, *(one["name"] for one in moved["added"])}
         adopted = [server for server in chosen if server.name in names and not server.problems]
     done = put_into(client, _entry(here), os.environ, adopted=adopted)
     _record_path(here.home)
@@ -81,7 +89,7 @@ def install(here: Invocation, client: str, adopt: bool, yes: bool) -> int:
         backup = str(done.backup) if done.backup else None
         file = {"client": client, "file": str(done.file), "changed": done.changed, "backup": backup}
         here.screen.document({**file, "removed": list(done.removed), **moved})
-    code = _tell(here, moved) if adopt else 0
+    code = _tell(here, moved, chosen) if adopt else 0
     if done.changed:
         here.screen.say(f"{client} starts Roundhouse now; restart it. Its file: {done.file}")
     else:
@@ -101,43 +109,115 @@ def _read(source: str, only: tuple[str, ...]) -> tuple[Imported, list[ImportedSe
     return imported, [server for server in imported.servers if not only or server.name in only]
 
 
-def _incoming(here: Invocation, imported: Imported, chosen: Iterable[ImportedServer]) -> Iterator[str]:
-    """What comes in, every character of it, and what of it does not."""
+def _lacking(here: Invocation, chosen: Iterable[ImportedServer]) -> dict[str, str]:
+    """The servers the house would not take because of variables it may not pass on, and what to do, by name."""
+    from roundhouse.settings.house import load_settings
+    from roundhouse.vault.references import Kind, references
+
+    allowed = load_settings(here.home).env
+    lacking = {}
+    for server in chosen:
+        named = dict.fromkeys(one.name for one in references(server.entry).references if one.kind is Kind.ENV)
+        if missing := [name for name in named if name not in allowed]:
+            lacking[server.name] = (
+                f"{server.name} needs {', '.join(missing)} of your environment: put env = "
+                f"{json.dumps([*allowed, *missing])} into {here.home / 'settings.toml'} and run `roundhouse down`, or "
+                "set a secret and change the entry."
+            )
+    return lacking
+
+
+def _already(here: Invocation, chosen: Iterable[ImportedServer]) -> frozenset[str]:
+    """Names of those that are in the house and approved, as after an `import`, or after a move that was cut short."""
+    if not chosen:
+        return frozenset()
+    approved = {one["name"] for one in here.ask("list_servers")["servers"] if one["approval"] == "approved"}
+    return frozenset(server.name for server in chosen if server.name in approved)
+
+
+def _whether_to_move(
+    imported: Imported, chosen: Iterable[ImportedServer], lacking: Container[str], already: Container[str]
+) -> str:
+    """What a person is asked about the servers that would move; nothing where none would."""
+    here = sum(server.name in already and not server.problems for server in chosen)
+    new = sum(server.name not in already and server.name not in lacking for server in chosen)
+    if new and here:
+        return (
+            f"Move {number(new, 'server')} into the house, and take {here} more, already there, out of {imported.file}?"
+        )
+    if new:
+        return f"Move {number(new, 'server')} into the house, out of {imported.file}?"
+    return f"Take {number(here, 'server')}, already in the house, out of {imported.file}?" if here else ""
+
+
+def _incoming(
+    here: Invocation,
+    imported: Imported,
+    chosen: Iterable[ImportedServer],
+    lacking: Mapping[str, str],
+    already: Container[str] = (),
+) -> Iterator[str]:
+    """What comes in, every character of it, and what of it does not.
+
+    Args:
+        lacking: why a server is not going to be taken, by name.
+        already: those that are in the house.
+    """
     yield f"From {unhide(str(imported.file))}:"
     for server in chosen:
         yield ""
         yield from to_review(here, server.name, server.entry)
         for problem in server.problems:
             yield f"  NOTE: {unhide(problem)}"
+        if why := lacking.get(server.name):
+            yield f"  NOTE: {unhide(why)} It is not taken now."
+        if server.name in already and server.problems:
+            yield "  NOTE: the house has a server of this name. It stays in the file, as not all of it could be taken."
+        elif server.name in already:
+            yield "  NOTE: the house has a server of this name, which stays as it is; this is only taken out here."
     for problem in imported.left_out:
         yield f"NOTE: {unhide(problem)}"
 
 
-def _move_in(here: Invocation, imported: Imported, chosen: Iterable[ImportedServer]) -> dict[str, Any]:
+def _move_in(
+    here: Invocation,
+    imported: Imported,
+    chosen: Iterable[ImportedServer],
+    lacking: Mapping[str, str],
+    already: Container[str] = (),
+) -> dict[str, Any]:
     """Have the house add what was shown, one at a time: each is started, and one that hangs takes its time only.
 
     The entries are sent, not their file: it may say something else by the time the house would read it.
     """
-    answer: dict[str, Any] = {"file": str(imported.file), "added": [], "skipped": [], "problems": imported.problems}
+    answer: dict[str, Any] = {"file": str(imported.file), "added": [], "already": [], "skipped": []}
     for server in chosen:
-        with here.screen.waiting(f"Starting {server.name}") as waiting:
-            try:
-                answer["added"].append(here.ask("add_server", {"name": server.name, **server.entry}, waiting=waiting))
-            except Refused as refused:
-                if refused.code not in ONE_OF_MANY:
-                    raise
-                answer["skipped"].append({"name": server.name, "why": str(refused)})
-    return answer
+        if server.name in already:
+            answer["already"].append(server.name)
+            continue
+        if why := lacking.get(server.name):
+            answer["skipped"].append({"name": server.name, "why": why})
+            continue
+        try:
+            answer["added"].append(ask_to_add(here, server.name, server.entry))
+        except Refused as refused:
+            if refused.code not in ONE_OF_MANY:
+                raise
+            answer["skipped"].append({"name": server.name, "why": str(refused)})
+    return {**answer, "problems": imported.problems}
 
 
-def _tell(here: Invocation, answer: Mapping[str, Any]) -> int:
+def _tell(here: Invocation, answer: Mapping[str, Any], chosen: Iterable[ImportedServer]) -> int:
     """Say what came of an import. Returns the exit code."""
-    codes = [tell_added(here, one) for one in answer["added"]]
+    off = {server.name for server in chosen if server.entry.get("disabled")}
+    codes = [tell_added(here, one, disabled=one["name"] in off) for one in answer["added"]]
+    for name in answer["already"]:
+        here.screen.say(f"{name} was in the house already.")
     for one in answer["skipped"]:
         here.screen.say(f"{one['name']} was not taken: {one['why']}")
     for problem in answer["problems"]:
         here.screen.note(problem)
-    if not codes and not answer["skipped"]:
+    if not codes and not answer["already"] and not answer["skipped"]:
         here.screen.say("There are no servers to take over.")
     return FAILED if any(codes) or answer["skipped"] else 0
 

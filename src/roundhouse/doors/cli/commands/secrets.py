@@ -10,8 +10,9 @@ from roundhouse.doors.cli import completion
 from roundhouse.doors.cli.command import Group, pass_invocation, yes_option
 from roundhouse.doors.cli.failures import FAILED, BadUsage
 from roundhouse.doors.cli.invocation import Invocation
-from roundhouse.doors.cli.person import insist, must_ask
-from roundhouse.doors.cli.words import moment
+from roundhouse.doors.cli.person import insist, insist_beside_a_pipe, must_ask
+from roundhouse.doors.cli.spelling import unhide
+from roundhouse.doors.cli.words import moment, number
 
 
 @click.group(cls=Group)
@@ -19,20 +20,28 @@ def secret() -> None:
     """Keep values that no list, log or error shows. A server gets one as ${secret:NAME} in its env or headers."""
 
 
-@secret.command("set")
+@secret.command("set", context_settings={"allow_extra_args": True})
 @click.argument("name", shell_complete=completion.secrets)
 @click.option("--server", shell_complete=completion.servers, help="The only server that may have it.")
 @yes_option("Read the value from standard input; counts where `allow_unattended = true` is in the settings.")
-@pass_invocation
-def set_secret(here: Invocation, name: str, server: str | None, yes: bool) -> int:
+@click.pass_context
+def set_secret(context: click.Context, /, name: str, server: str | None, yes: bool) -> int:
     """Keep a value: asked for in a terminal, where it is not shown; or read from standard input.
 
     \b
     roundhouse secret set GITHUB_TOKEN --server github
-    pass show github | roundhouse secret set GITHUB_TOKEN --server github --yes
+    pass show github | roundhouse secret set GITHUB_TOKEN --server github
     """
-    asks = must_ask(here.screen, here.home, "Keeping a secret", yes=yes)
-    value = _typed(here, name) if asks or sys.stdin.isatty() else _piped()
+    here = context.ensure_object(Invocation)
+    if context.args:  # not repeated, as the usual error would: it is a secret
+        raise BadUsage(
+            "A value is not written behind the name, where a history keeps it: it is asked for, or piped in."
+        )
+    piped = not sys.stdin.isatty()
+    asks = must_ask(here.screen, here.home, "Keeping a secret", yes=yes, piped=piped)
+    value = _piped() if piped else _typed(here, name)
+    if piped and asks:  # only now: what is piped in may have asked for a passphrase on the same terminal
+        insist_beside_a_pipe(f"Keep what was piped in, {number(len(value), 'character')}, as {unhide(name)}?")
     answer = here.ask("set_secret", {"name": name, "value": value, **({"server": server} if server else {})})
     if here.screen.json:
         here.screen.document(answer)

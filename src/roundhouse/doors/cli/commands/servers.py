@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from roundhouse.doors.cli.invocation import Invocation
 from roundhouse.doors.cli.person import insist, must_ask, present
 from roundhouse.doors.cli.review import given, look_twice, proposal, review, value_of
 from roundhouse.doors.cli.spelling import spell
-from roundhouse.doors.cli.words import number
+from roundhouse.doors.cli.words import condition, number
+from roundhouse.errors import RoundhouseError
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 TEXTS, TABLE = {"type": "array"}, {"type": "object"}
@@ -34,9 +36,10 @@ ENTRY: dict[str, Any] = {  # what `configure` changes, in the words of a tool's 
 }
 WITH_COMMAS = ("allow", "deny", "tags", "pinned")  # lists of names, in which no comma can stand
 # What can be changed without a person: it changes when the approved runs, and neither what runs nor what is offered.
-NO_WIDER = frozenset({"disabled", "call_timeout", "start_timeout", "start", "idle_stop", "instances", "tags", "pinned"})
+NO_WIDER = frozenset({"call_timeout", "start_timeout", "start", "idle_stop", "tags", "pinned"})
 VALUES = ("env", "headers")  # tables whose values may be secrets
 DOWN = ("failed", "backoff")
+LOOK_WITHIN = 2.0  # seconds; somebody has pressed Ctrl-C and waits
 
 
 @click.command(cls=Command)
@@ -45,7 +48,7 @@ DOWN = ("failed", "backoff")
 @click.option("--env", "-e", multiple=True, metavar="KEY=VALUE", help="A variable; KEY='${secret:NAME}' for a secret.")
 @click.option("--cwd", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where it runs.")
 @click.option("--url", help="The address of a server over HTTP, instead of a command.")
-@click.option("--header", "-H", multiple=True, metavar="KEY=VALUE", help="A header for --url.")
+@click.option("--header", "-H", multiple=True, metavar="KEY: VALUE", help="A header for --url; KEY=VALUE too.")
 @click.option("--start", type=click.Choice(["on-demand", "always"]), help="With its first call, or with the house.")
 @click.option("--idle-stop", type=float, metavar="SECONDS", help="Stop after so long without a call; 0: never.")
 @click.option("--call-timeout", type=float, metavar="SECONDS", help="The longest a call may take.")
@@ -68,7 +71,7 @@ def add(
     \b
     roundhouse add time -- uvx mcp-server-time
     roundhouse add files --env ROOT=/srv -- npx -y @modelcontextprotocol/server-filesystem /srv
-    roundhouse add notes --url https://notes.example/mcp --header 'Authorization=Bearer ${secret:NOTES}'
+    roundhouse add notes --url https://notes.example/mcp --header 'Authorization: Bearer ${secret:NOTES}'
 
     Values that look like secrets are kept as secrets; `secret set` keeps them out of your shell's history.
     """
@@ -78,8 +81,7 @@ def add(
     if must_ask(here.screen, here.home, "Adding a server", yes=yes):
         present(here.screen, [*to_review(here, name, entry), *_lost_files(entry)])
         insist(here.screen, "Add it, and start it to learn its tools?")
-    with here.screen.waiting(f"Starting {name}") as waiting:
-        added = here.ask("add_server", {"name": name, **entry}, waiting=waiting)
+    added = ask_to_add(here, name, entry)
     if here.screen.json:
         here.screen.document(added)
     return tell_added(here, added)
@@ -160,7 +162,8 @@ def configure(here: Invocation, name: str, changes: tuple[str, ...], yes: bool) 
     What changes which program runs, what it is given, or what it offers needs a yes, like `add`.
     """
     wanted = _changes(changes)
-    if wider := wanted.keys() - NO_WIDER:
+    narrower = {"disabled"} if wanted.get("disabled") is True else set()
+    if wider := wanted.keys() - NO_WIDER - narrower:
         what = f"Changing {', '.join(sorted(wider))}"
         if must_ask(here.screen, here.home, what, yes=yes):
             present(here.screen, _change_lines(name, wanted))
@@ -185,7 +188,25 @@ def to_review(here: Invocation, name: str, entry: Mapping[str, Any]) -> Iterable
     return review(proposal(name, extract(name, entry)[0], here.home, path))
 
 
-def tell_added(here: Invocation, added: Mapping[str, Any]) -> int:
+def ask_to_add(here: Invocation, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the house add a server and start it. Who does not wait for its start is told what became of it so far.
+
+    Raises: `Refused`, `HouseUnavailable`, `KeyboardInterrupt`.
+    """
+    try:
+        with here.screen.waiting(f"Starting {name}") as waiting:
+            return here.ask("add_server", {"name": name, **entry}, waiting=waiting)
+    except KeyboardInterrupt:
+        with suppress(RoundhouseError):
+            servers = here.ask("list_servers", within=LOOK_WITHIN)["servers"]
+            if name in (one["name"] for one in servers):
+                here.screen.note(f"{name} was added and goes on starting: `roundhouse list` shows how it is.")
+            else:
+                here.screen.note(f"{name} was not added.")
+        raise
+
+
+def tell_added(here: Invocation, added: Mapping[str, Any], *, disabled: bool = False) -> int:
     """Say what became of a new server. Returns the exit code: one that does not come up is not what was wanted."""
     name = added["name"]
     if added["approval"] == "pending":
@@ -193,6 +214,8 @@ def tell_added(here: Invocation, added: Mapping[str, Any]) -> int:
     elif added["state"] in DOWN:
         why = here.ask("explain", {"name": name})["next_step"]
         here.screen.say(f"{name} was added, and does not start: {why}")
+    elif disabled:
+        here.screen.say(f"{name} was added. It is disabled: `roundhouse configure {name} disabled=` puts it to use.")
     else:
         here.screen.say(f"{name} was added: {number(added['tools'], 'tool')}. `roundhouse tools {name}` shows them.")
     _tell_secrets(here, added["secrets_stored"])
@@ -203,7 +226,7 @@ def _entry(command: tuple[str, ...], cwd: Path | None, url: str | None, given: M
     """What the options of `add` say, in the words of a server's entry; nothing where they say nothing."""
     entry = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
     entry["env"] = _pairs("--env", given["env"])
-    entry["headers"] = _pairs("--header", entry.pop("header"))
+    entry["headers"] = _pairs("--header", map(_with_equals, entry.pop("header")))
     entry["rename"] = _pairs("--rename", given["rename"])
     if command:
         entry |= {"command": _from_here(command[0]), "args": list(command[1:])}
@@ -213,10 +236,18 @@ def _entry(command: tuple[str, ...], cwd: Path | None, url: str | None, given: M
 
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
     pairs = [one.partition("=") for one in given]
-    for name, equals, _ in pairs:
-        if not equals or not name:
-            raise BadUsage(f"{option} takes NAME=VALUE, not {spell(name)}.")
+    for position, (name, equals, _) in enumerate(pairs, 1):
+        if not equals or not name:  # not repeated: what stands there may be a secret
+            raise BadUsage(
+                f"{option} takes NAME=VALUE; what is given to number {position} of them is not of that form."
+            )
     return {name: value for name, _, value in pairs}
+
+
+def _with_equals(header: str) -> str:
+    """A header as HTTP and curl write it, in our spelling. Neither sign can stand in its name."""
+    name, colon, value = header.partition(":")
+    return f"{name}={value.strip()}" if colon and "=" not in name else header
 
 
 def _from_here(command: str) -> str:
@@ -280,7 +311,7 @@ def _put(here: Invocation, operation: str, name: str, what: str) -> int:
     if here.screen.json:
         here.screen.document(status)
     tools = f", {number(status['tools'], 'tool')}" if status["state"] == "ready" else ""
-    here.screen.say(f"{name} is {status['state']}{tools}.")
+    here.screen.say(f"{name} is {condition(status['state'])}{tools}.")
     return 0
 
 
