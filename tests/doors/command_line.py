@@ -62,20 +62,29 @@ class Desk:
         env = {**self.env, **(env or {})}
         return Ended(
             subprocess.run(
-                command, input=stdin, env=env, cwd=self.folder, capture_output=True, timeout=PATIENCE, check=False
+                command,
+                input=stdin,
+                env=env,
+                cwd=self.folder,
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+                start_new_session=True,  # whoever runs the tests may sit at a terminal
             )
         )
 
-    def terminal(self, *args: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None) -> Terminal:
+    def terminal(
+        self, *args: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None, columns: int = 200
+    ) -> Terminal:
         """A command on a terminal, but for what is given."""
-        return self._terminals.enter_context(Terminal([*COMMAND, *args], self.env, self.folder, stdin, stdout))
+        return self._terminals.enter_context(Terminal([*COMMAND, *args], self.env, self.folder, stdin, stdout, columns))
 
     def allow_unattended(self) -> None:
         (self.home / "settings.toml").write_text("allow_unattended = true\n")
 
 
 class Terminal:
-    """A command on a terminal of 200 columns, and the person before it."""
+    """A command on a terminal, and the person before it."""
 
     def __init__(
         self,
@@ -84,9 +93,10 @@ class Terminal:
         folder: Path,
         stdin: IO[bytes] | None,
         stdout: IO[bytes] | None,
+        columns: int,
     ) -> None:
         self._screen, slave = pty.openpty()
-        termios.tcsetwinsize(self._screen, (50, 200))
+        termios.tcsetwinsize(self._screen, (50, columns))
         self.seen = ""
         self._process = subprocess.Popen(
             command,

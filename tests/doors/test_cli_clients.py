@@ -16,7 +16,7 @@ from tests.doors.command_line import Desk, Ended
 from tests.doors.fake_house import ANSWERS, Failure, FakeHouse, server
 
 CANARY = "ghp_c4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4"
-SERVERS = {
+SERVERS: dict[str, dict[str, Any]] = {
     "time": {"command": "uvx", "args": ["mcp-server-time"]},
     "git": {"command": "npx", "args": ["-y", "git\x1b[8m", "--token", CANARY], "env": {"GITHUB_TOKEN": CANARY}},
     "bad": {"neither": 1},
@@ -36,6 +36,7 @@ def cursor(desk: Desk, house: FakeHouse) -> Path:
     file.parent.mkdir()
     file.write_text(json.dumps({"mcpServers": SERVERS}, indent=2))
     house.answers["add_server"] = lambda asked: added(asked["name"])
+    house.answers["list_servers"] = {"servers": []}
     desk.allow_unattended()
     return file
 
@@ -98,6 +99,31 @@ def test_what_is_not_taken_is_said_and_no_success(desk: Desk, house: FakeHouse, 
     assert [one["name"] for one in document["skipped"]] == ["time", "git"]
     assert document["file"] == str(cursor)
     assert any("mcpServers.bad" in problem for problem in document["problems"])
+
+
+def test_a_variable_that_may_not_be_passed_on_is_said_before_the_question(
+    desk: Desk, house: FakeHouse, cursor: Path
+) -> None:
+    needs = {"command": "uvx", "args": ["x"], "env": {"A": "${env:NEEDED}", "B": "${env:ALLOWED}"}}
+    cursor.write_text(json.dumps({"mcpServers": {"time": SERVERS["time"], "needs": needs}}))
+    (desk.home / "settings.toml").write_text('env = ["ALLOWED"]\n')
+    terminal = desk.terminal("import", "cursor")
+    seen = terminal.shows("Add 1 server, and start each to learn its tools? [y/N]")
+    settings = desk.home / "settings.toml"
+    assert f'needs NEEDED of your environment: put env = ["ALLOWED", "NEEDED"] into {settings}' in seen
+    terminal.types("y\n")
+    assert terminal.ends() == 1
+    assert "needs was not taken" in terminal.seen
+    assert [asked["name"] for _, asked in house.asked] == ["time"]
+    settings.write_text('env = ["ALLOWED", "NEEDED"]\nallow_unattended = true\n')
+    assert desk.run("import", "cursor", "--only", "needs", "--yes").code == 0
+
+
+def test_a_disabled_server_is_said_to_be_disabled(desk: Desk, house: FakeHouse, cursor: Path) -> None:
+    cursor.write_text(json.dumps({"mcpServers": {"time": {**SERVERS["time"], "disabled": True}}}))
+    house.answers["add_server"] = added("time", state="stopped", tools=0)
+    ended = desk.run("import", "cursor", "--yes")
+    assert ended.out == "time was added. It is disabled: `roundhouse configure time disabled=` puts it to use.\n"
 
 
 @pytest.mark.parametrize(
@@ -176,8 +202,34 @@ def test_a_no_to_adopting_changes_nothing(desk: Desk, house: FakeHouse, cursor: 
     terminal.types("n\n")
     assert terminal.ends() == 1
     assert cursor.read_text() == before
-    assert house.asked == []
+    assert house.operations == ["list_servers"]
     assert not (desk.home / "path").exists()
+
+
+def test_a_move_that_was_cut_short_can_be_made_again(desk: Desk, house: FakeHouse, cursor: Path) -> None:
+    """The house has `time`, and a `git` that waits for a yes; the file has both yet."""
+    house.answers["list_servers"] = {"servers": [server("time"), server("git", approval="pending")]}
+    house.answers["add_server"] = Failure("RH_BAD_MESSAGE", "There is a server 'git' already.")
+    terminal = desk.terminal("install", "cursor", "--adopt")
+    seen = terminal.shows(f"Move 1 server into the house, and take 1 more, already there, out of {cursor}? [y/N]")
+    assert "NOTE: the house has a server of this name, which stays as it is" in seen
+    terminal.types("y\n")
+    assert terminal.ends() == 1
+    assert "time was in the house already." in terminal.seen
+    assert "git was not taken" in terminal.seen
+    assert [asked["name"] for operation, asked in house.asked if operation == "add_server"] == ["git"]
+    assert json.loads(cursor.read_text())["mcpServers"].keys() == {"git", "bad", "roundhouse"}
+
+
+def test_after_an_import_the_same_servers_are_only_taken_out_of_the_file(
+    desk: Desk, house: FakeHouse, cursor: Path
+) -> None:
+    house.answers["list_servers"] = {"servers": [server("time"), server("git")]}
+    ended = desk.run("install", "cursor", "--adopt", "--yes", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["already"] == ended.document["removed"] == ["time", "git"]
+    assert "add_server" not in house.operations
+    assert json.loads(cursor.read_text())["mcpServers"].keys() == {"bad", "roundhouse"}
 
 
 def test_a_house_that_fails_while_adopting_leaves_the_file_alone(desk: Desk, house: FakeHouse, cursor: Path) -> None:

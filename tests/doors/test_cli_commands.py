@@ -281,6 +281,37 @@ def test_ctrl_c_cancels_the_call_and_is_quiet(desk: Desk, house: FakeHouse) -> N
     assert "Traceback" not in terminal.seen
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")
+@pytest.mark.parametrize(("line", "code"), [("list", 1), ("list --json", 1), ("start nobody --json", 1), ("statsu", 2)])
+def test_a_full_disk_behind_the_output_is_said_and_no_traceback(
+    desk: Desk, house: FakeHouse, line: str, code: int
+) -> None:
+    house.answers["start_server"] = Failure("RH_NOT_FOUND", "There is no server named 'nobody'.")
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, *line.split()], env=desk.env, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        )
+    assert ended.returncode == code
+    assert b"Traceback" not in ended.stderr
+    said = {"start nobody --json": b"'nobody'", "statsu": b"'status'"}.get(line, b"No space left on device")
+    assert said in ended.stderr
+
+
+def test_on_a_narrow_terminal_each_row_is_a_block_of_lines(desk: Desk, house: FakeHouse) -> None:
+    house.answers["list_servers"] = {"servers": [server("git", state="failed", reason="it ended six times in a row")]}
+    terminal = desk.terminal("list", columns=40)
+    assert terminal.ends() == 0
+    assert "git\n  state failed\n" in terminal.seen
+    assert "  why it ended six times in a row\n" in terminal.seen
+
+
+def test_in_a_pipe_a_row_is_one_line_and_nothing_of_it_is_cut(desk: Desk, house: FakeHouse) -> None:
+    reason = "x" * 3000 + "\nend"
+    house.answers["list_servers"] = {"servers": [server("git", reason=reason)]}
+    _, row = desk.run("list").out.splitlines()
+    assert row.endswith("x" * 3000 + " end")
+
+
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 @pytest.mark.parametrize(("line", "code"), [("list", 0), ("approve", 4), ("nonsense", 2)])
 def test_closed_standard_descriptors_are_survived(
@@ -415,6 +446,20 @@ def test_a_followed_log_shows_what_is_written_also_to_a_new_file(desk: Desk, hou
     terminal.shows("seven\n8\n")
     terminal.interrupt()
     assert terminal.ends() == 130
+
+
+def test_a_followed_log_ends_when_nobody_reads_it_any_more(desk: Desk, house: FakeHouse) -> None:
+    log = desk.home / "logs/servers/time.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("one\n")
+    follow = [*COMMAND, "logs", "time", "-f"]
+    with subprocess.Popen(follow, env=desk.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        assert following.stdout.readline() == b"one\n"
+        following.stdout.close()
+        assert following.wait(PATIENCE) == 141
+        assert following.stderr.read() == b""
 
 
 def test_an_answer_is_read_whole_however_it_comes(desk: Desk, house: FakeHouse) -> None:

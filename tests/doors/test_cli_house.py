@@ -108,6 +108,19 @@ def test_what_a_model_would_be_told_of_a_new_server_is_shown_before_the_yes(desk
     assert "characters long: read it to its end" in seen
 
 
+def test_what_kept_a_house_from_starting_can_be_mended_and_the_next_command_tries_at_once(desk: Desk) -> None:
+    settings = desk.home / "settings.toml"
+    settings.write_text("nonsense = 1\n")
+    assert desk.run("list").code == 3
+    assert len(Path(desk.place.failed).read_text().splitlines()) == 3
+    settings.unlink()
+    try:
+        assert desk.run("list").code == 0
+        assert not os.path.exists(desk.place.failed)
+    finally:
+        desk.run("down", "--wait")
+
+
 def test_a_file_is_imported_by_a_path_from_here_with_what_other_clients_write_into_it(desk: Desk) -> None:
     desk.allow_unattended()
     entry = {"command": sys.executable, "args": ["-S", str(RAW)]}

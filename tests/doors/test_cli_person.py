@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from roundhouse.doors.cli.review import look_twice, proposal, review
 from roundhouse.doors.cli.spelling import oddities, spell
 from tests.doors.command_line import Desk
-from tests.doors.fake_house import FakeHouse, approval
+from tests.doors.fake_house import NEVER, FakeHouse, approval
 
 # Every command that needs a person's yes, and what it asks of the house once it has it.
 NEEDS_YES = [
@@ -74,8 +74,8 @@ def test_the_setting_alone_is_no_yes(desk: Desk, waiting: FakeHouse, line: str, 
     assert waiting.asked == []
 
 
-@every_command
-def test_an_answer_that_is_piped_is_nobodys(desk: Desk, waiting: FakeHouse, line: str, operation: str) -> None:
+@pytest.mark.parametrize("line", [line for line, _ in NEEDS_YES if line != "secret set TOKEN"])  # reads its value
+def test_an_answer_that_is_piped_is_nobodys(desk: Desk, waiting: FakeHouse, line: str) -> None:
     with (desk.folder / "answers").open("w+b") as answers:
         answers.write(b"y\n" * 9)
         answers.seek(0)
@@ -388,6 +388,52 @@ def test_add_of_an_address(desk: Desk, house: FakeHouse) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "sent"),
+    [
+        ("Authorization: Bearer a=b", {"Authorization": "Bearer a=b"}),
+        ("Authorization=Bearer a:b", {"Authorization": "Bearer a:b"}),
+        ("X-Key:k", {"X-Key": "k"}),
+    ],
+)
+def test_a_header_may_be_written_as_curl_has_it(
+    desk: Desk, house: FakeHouse, header: str, sent: dict[str, str]
+) -> None:
+    desk.allow_unattended()
+    assert desk.run("add", "far", "--url", "https://x.example/mcp", "-H", header, "--yes").code == 0
+    ((_, asked),) = house.asked
+    assert asked["headers"] == sent
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add", "far", "--url", "https://x.example", "--header", "Bearer canary"),
+        ("add", "far", "--env", "canary", "--", "uvx"),
+        ("add", "far", "--env", "=canary", "--", "uvx"),
+        ("configure", "far", "headers=Authorization: Bearer canary"),
+        ("configure", "far", "env=TOKEN=canary"),
+    ],
+    ids=" ".join,
+)
+def test_an_error_does_not_repeat_what_may_be_a_secret(desk: Desk, house: FakeHouse, words: tuple[str, ...]) -> None:
+    ended = desk.run(*words)
+    assert ended.code == 2
+    assert "canary" not in ended.out + ended.err
+
+
+def test_ctrl_c_while_a_new_server_starts_says_that_it_was_added(desk: Desk, house: FakeHouse) -> None:
+    house.answers["add_server"] = NEVER
+    terminal = desk.terminal("add", "time", "--", "uvx", "mcp-server-time")
+    terminal.shows("[y/N]")
+    terminal.types("y\n")
+    terminal.shows("Starting time")
+    terminal.interrupt()
+    assert terminal.ends() == 130
+    assert "time was added and goes on starting: `roundhouse list` shows how it is." in terminal.seen
+    assert house.cancelled.is_set()
+
+
+@pytest.mark.parametrize(
     ("differs", "code", "said"),
     [
         ({}, 0, "time was added: 2 tools. `roundhouse tools time` shows them."),
@@ -411,6 +457,12 @@ def test_what_became_of_a_new_server_is_said(
 def test_what_narrows_a_server_needs_nobody(desk: Desk, house: FakeHouse) -> None:
     assert desk.run("configure", "git", "idle_stop=0", "disabled=true").code == 0
     assert house.operations == ["configure_server"]
+
+
+@pytest.mark.parametrize("change", ["disabled=false", "disabled=", "instances=shared"])
+def test_what_puts_a_server_to_wider_use_needs_a_person(desk: Desk, house: FakeHouse, change: str) -> None:
+    assert desk.run("configure", "git", change).code == 4
+    assert house.asked == []
 
 
 def test_a_change_is_shown_whole_but_for_secrets(desk: Desk, house: FakeHouse) -> None:
@@ -539,6 +591,29 @@ def test_a_secret_is_piped(desk: Desk, house: FakeHouse, stdin: bytes, value: st
     assert ended.code == 0
     assert house.asked == [("set_secret", {"name": "TOKEN", "value": value})]
     assert value not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1)])
+def test_a_secret_is_piped_under_a_terminal_and_the_person_there_is_asked(
+    desk: Desk, house: FakeHouse, answer: str, code: int
+) -> None:
+    with (desk.folder / "value").open("w+b") as value:
+        value.write(b"y canary\n")
+        value.seek(0)
+        terminal = desk.terminal("secret", "set", "TOKEN", stdin=value)
+        terminal.shows("Keep what was piped in, 8 characters, as TOKEN? [y/N] ")
+        assert house.asked == []
+        terminal.types(f"{answer}\n")
+        assert terminal.ends() == code
+    assert "canary" not in terminal.seen
+    assert house.asked == ([("set_secret", {"name": "TOKEN", "value": "y canary"})] if answer == "y" else [])
+
+
+def test_a_value_behind_the_name_of_a_secret_is_refused_and_not_repeated(desk: Desk, house: FakeHouse) -> None:
+    ended = desk.run("secret", "set", "TOKEN", "canary")
+    assert ended.code == 2
+    assert "piped in" in ended.err
+    assert "canary" not in ended.err
 
 
 @pytest.mark.parametrize("stdin", [b"", b"\n", b"\xff\xfe"])

@@ -58,6 +58,12 @@ class Explanation(Model):
     next_step: str
 
 
+IN_WORDS = {  # what the names of these states leave open
+    State.BACKOFF: "down, and waits before its next start",
+    State.FAILED: "down, and not started again by itself",
+}
+
+
 async def _read(rooms: Rooms, asked: WhichLogs) -> Logs:
     server = rooms.supervisor.get(asked.name)
     instance = server.existing(rooms.profile, rooms.caller.id)
@@ -90,7 +96,7 @@ async def _explain(rooms: Rooms, asked: WhatToExplain) -> Explanation:
     for step, ok, detail, mend in told:
         steps.append(Step(step=step, ok=None if failed else ok, detail="" if failed else detail))
         if not ok and not failed:
-            failed = f"{detail}. {mend}"
+            failed = f"{detail.rstrip('.')}. {mend}"
     if len(steps) < 6:
         steps.append(Step(step="callable", ok=None if failed else True, detail="" if failed else "call its tools"))
     return Explanation(name=asked.name, callable=not failed, steps=steps, next_step=failed or "Call it.")
@@ -106,7 +112,7 @@ def _start_steps(rooms: Rooms, server: Server) -> list[tuple[StepName, bool, str
     approved = standing in (Standing.APPROVED, Standing.TRUSTED)
     by_call = "it is stopped, and the first call starts it"
     startable = state is not State.STOPPED or not (server.stopped or spec.disabled)
-    started = by_call if state is State.STOPPED and startable else f"it is {state}{reason}"
+    started = by_call if state is State.STOPPED and startable else f"it is {IN_WORDS.get(state, state)}{reason}"
     crowded = "; several clients were calling when it asked one of them something, so each has an instance of its own"
     return [
         ("configured", not spec.problems, configured, "Correct its entry (configure_server, or the file)."),

@@ -13,7 +13,7 @@ from roundhouse.doors.cli.failures import FAILED, BadUsage
 from roundhouse.doors.cli.invocation import Invocation
 from roundhouse.doors.cli.person import agree, insist, must_ask, present
 from roundhouse.doors.cli.review import Approval, review
-from roundhouse.doors.cli.words import number
+from roundhouse.doors.cli.words import condition, number
 from roundhouse.errors import NotFound
 
 
@@ -90,4 +90,4 @@ def _agreed(here: Invocation, operation: str, chosen: Sequence[Approval], *, at_
 def _tell(here: Invocation, answer: Mapping[str, Any]) -> None:
     status = answer["status"]
     tools = f", {number(status['tools'], 'tool')}" if status["tools"] else ""
-    here.screen.say(f"{answer['server']} is {answer['approval']}, and {status['state']} now{tools}.")
+    here.screen.say(f"{answer['server']} is {answer['approval']}, and now {condition(status['state'])}{tools}.")
