@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import platformdirs
 import psutil
 import pytest
 from hypothesis import given
@@ -460,3 +461,8 @@ def test_nothing_is_left_behind(home: FakeHome) -> None:
     assert before == []
     meet(home)
     assert sorted(os.listdir(home.place.folder)) == ["house.lock", "pid", "socket", "start.lock"]
+
+
+def test_the_usual_home_is_where_this_system_keeps_a_programs_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROUNDHOUSE_HOME", raising=False)
+    assert rendezvous.default_home() == platformdirs.user_data_dir("roundhouse", appauthor=False)

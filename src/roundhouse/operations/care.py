@@ -131,7 +131,7 @@ def _start_steps(rooms: Rooms, server: Server) -> list[tuple[StepName, bool, str
         ),
         (
             "started",
-            startable and state not in (State.FAILED, State.STOPPING),
+            startable and state not in (State.FAILED, State.STOPPING, State.BACKOFF),
             started,
             f'start_server {{"name": "{server.name}"}}; read_logs shows what it wrote.',
         ),
