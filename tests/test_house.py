@@ -452,3 +452,25 @@ def test_the_first_word_is_the_program(at_home: Home) -> None:
     assert "There is no program 'uvx mcp-server-git'" in added["next_step"]
     refused = client.call("add_server", {"name": "rel", "command": "true", "cwd": "here"})["result"]
     assert "cwd 'here' is relative" in refused["content"][0]["text"]
+
+
+def test_what_a_server_said_last_is_there_after_its_client_has_gone(at_home: Home) -> None:
+    at_home.add("a", raw())
+    client = at_home.front(capabilities={"sampling": {}})
+    client.call("a__stderr", {"line": "the last words", "lines": 1})
+    client.manage("stop_server", name="a")
+    client.hang_up()
+    assert "the last words" in at_home.cli("logs", "a").stdout
+
+
+def test_what_a_person_must_know_of_the_store_is_in_the_status(at_home: Home) -> None:
+    at_home.add("a", raw())
+    at_home.down()
+    facts = at_home.path / "roundhouse.db"
+    facts.write_bytes(b"this is no database" * 500)
+    for extra in at_home.path.glob("roundhouse.db-*"):
+        extra.unlink()
+    at_home.front()
+    status = at_home.ask("status")
+    assert any("roundhouse.db" in note and not note.startswith("Note(") for note in status["notes"])
+    assert [server["name"] for server in at_home.ask("list")["servers"]] == ["a"]  # from the backup

@@ -214,7 +214,7 @@ def _facts(house: House, settings: Settings, store: Store | None, home: Path | N
         ],
         "servers": dict(states),
         "pending_approvals": len(house.roster.proposals()),
-        "notes": [str(note) for note in store.notes] if store else [],
+        "notes": [note.text for note in store.notes] if store else [],
         "idle_leave_seconds": settings.idle_leave,
         "store": {"dropped_measurements": store.journal.dropped} if store else {},
     }

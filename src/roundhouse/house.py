@@ -158,14 +158,23 @@ class House:
         for server in self.supervisor:
             for instance in server:
                 instance.users.discard(guest.caller.id)
-                alone = last and instance.profile.key == key and _spare(server, instance)
-                if alone or instance.client == guest.caller.id:
+                if instance.client == guest.caller.id:
+                    self.tasks.start_soon(self.supervisor.retire, server, instance)
+            if last:
+                for instance in self._spare(server):
                     self.tasks.start_soon(self.supervisor.retire, server, instance)
         if last:
             self._views.pop(key, None)
             self._parts = {at: part for at, part in self._parts.items() if at[1] != key}
         if not self.guests:
             self._idle(True)
+
+    def _spare(self, server: Server) -> list[Instance]:
+        """Instances that nobody misses now that their clients have gone. What was used last stays: the next client may
+        be like the last one, and what it said is asked for later."""
+        left = sorted((one for one in server if not any(self._served_by(one))), key=lambda one: one.last_used)
+        down = (State.STOPPED, State.FAILED)
+        return [one for one in left[:-1] if one.state in down or server.spec.start is Start.ALWAYS]
 
     def view(self, profile: Profile) -> View:
         """What clients of this profile see."""
@@ -397,13 +406,6 @@ class House:
             guest.connection.close()
         await self.supervisor.stop()
         await end_everybody(ALL.stragglers)
-
-
-def _spare(server: Server, instance: Instance) -> bool:
-    """Whether nobody misses an instance whose clients have all gone: one that runs may be needed by the next."""
-    if instance.state in (State.STOPPED, State.FAILED):
-        return True
-    return server.spec.start is Start.ALWAYS and any(other is not instance for other in server)
 
 
 class Guest:
