@@ -29,6 +29,9 @@ class Lister:
         asked = json.loads(b"".join(bytes(part) for part in params))
         return members(json.dumps(self._pages(asked.get("cursor"))).encode())
 
+    def shown(self, data: bytes, longest: int) -> str:
+        return bytes(data)[:longest].decode()
+
 
 def listing_of(pages: Pages, capabilities: Members | None = None) -> Listing:
     async def run() -> Listing:
