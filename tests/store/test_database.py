@@ -28,6 +28,7 @@ from roundhouse.store.backups import superfluous
 from roundhouse.store.database import Database
 from roundhouse.store.schema import facts, measurements, names_after, read_migrations
 from roundhouse.store.store import BACKUPS, FACTS, MEASUREMENTS, Store, open_store, places
+from tests.pace import slowness
 from tests.store.disks import only_readable, small_disk
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +190,7 @@ async def test_fifty_servers_with_their_lists_are_there_in_sixty_milliseconds(ho
         async with open_store(home, redact=str) as store:
             assert len(await store.servers.all()) == len(await store.catalogues.all()) == 50
             took.append(time.perf_counter() - begun)
-    assert min(took) < 0.06
+    assert min(took) < 0.06 * slowness()
 
 
 async def test_statements_and_their_values_are_not_in_any_log(store: Store, caplog: pytest.LogCaptureFixture) -> None:

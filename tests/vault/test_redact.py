@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from roundhouse.vault.redact import Redactor
 from roundhouse.vault.secret import Secret
+from tests.pace import slowness
 from tests.vault.canaries import LETTERS, canaries
 
 CANARIES = canaries()
@@ -442,13 +443,13 @@ def test_a_long_hostile_line_is_searched_in_linear_time(piece: str) -> None:
     redactor = knowing(A="aaaaaaaa", B="token=token=", C="hunter2hunter2")
     begun = time.process_time()
     redactor.text(piece * (100_000 // len(piece)))
-    assert time.process_time() - begun < 3  # measured 0.5 s and less; a quadratic search takes ten
+    assert time.process_time() - begun < 3 * slowness()  # measured 0.5 s and less; a quadratic search takes ten
 
 
 def test_a_new_value_is_known_in_milliseconds() -> None:
     begun = time.process_time()
     knowing(**{f"T{number}": LETTERS[number % 30 :] + str(number) for number in range(50)})
-    assert (time.process_time() - begun) / 50 < 0.01
+    assert (time.process_time() - begun) / 50 < 0.01 * slowness()
 
 
 @pytest.mark.parametrize(
@@ -463,6 +464,8 @@ def test_a_new_value_is_known_in_milliseconds() -> None:
 def test_a_long_value_is_known_soon_in_few_forms_and_with_its_lines(value: str) -> None:
     begun = time.process_time()
     redactor = knowing(LONG=value)
-    assert time.process_time() - begun < 0.1  # measured 0.03 and less; all forms of it take seconds and megabytes
+    assert (
+        time.process_time() - begun < 0.1 * slowness()
+    )  # measured 0.03; all its forms take seconds
     for written in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.splitlines()[0]):
         assert redactor.text(f"x {written} y") == "x [secret:LONG] y"
