@@ -464,8 +464,6 @@ def test_a_new_value_is_known_in_milliseconds() -> None:
 def test_a_long_value_is_known_soon_in_few_forms_and_with_its_lines(value: str) -> None:
     begun = time.process_time()
     redactor = knowing(LONG=value)
-    assert (
-        time.process_time() - begun < 0.1 * slowness()
-    )  # measured 0.03; all its forms take seconds
+    assert time.process_time() - begun < 0.1 * slowness()  # measured 0.03; all its forms take seconds
     for written in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.splitlines()[0]):
         assert redactor.text(f"x {written} y") == "x [secret:LONG] y"
