@@ -474,3 +474,13 @@ def test_what_a_person_must_know_of_the_store_is_in_the_status(at_home: Home) ->
     status = at_home.ask("status")
     assert any("roundhouse.db" in note and not note.startswith("Note(") for note in status["notes"])
     assert [server["name"] for server in at_home.ask("list")["servers"]] == ["a"]  # from the backup
+
+
+def test_a_list_is_remembered_however_soon_the_house_leaves(at_home: Home) -> None:
+    for number in range(3):
+        at_home.add(f"s{number}", raw())
+        at_home.down()
+    client = at_home.front()
+    assert sum(name.endswith("__echo") for name in client.tools()) == 3
+    assert client.manage("check_health")["servers"]
+    assert "starting" not in at_home.log().rsplit("open at", 1)[1]

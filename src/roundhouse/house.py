@@ -63,6 +63,7 @@ class Kept(Protocol):
     """Where the house writes down what it sees."""
 
     def listing(self, server: str, profile: str, listing: Listing) -> None: ...
+    async def finish(self) -> None: ...
     def trait(self, server: str, trait: str, value: object) -> None: ...
 
 
@@ -404,6 +405,8 @@ class House:
         """Let every client go and stop every server. Returns when no process is left."""
         for guest in list(self.guests.values()):
             guest.connection.close()
+        if self._kept:
+            await self._kept.finish()
         await self.supervisor.stop()
         await end_everybody(ALL.stragglers)
 

@@ -43,7 +43,8 @@ class Keeping:
         self._roster = roster
         self._tasks = tasks
         self._redactor = redactor
-        self._lists: dict[tuple[str, str], Listing] = {}  # that are going to be written
+        self._lists: dict[tuple[str, str], Listing] = {}  # that are not written yet
+        self._writing: set[tuple[str, str]] = set()  # whose lists a task is writing
 
     async def restore(self, remembered: Remembered) -> None:
         """Take in the lists that were kept, as far as their servers are still started the same way."""
@@ -54,10 +55,10 @@ class Keeping:
 
     def listing(self, server: str, profile: str, listing: Listing) -> None:
         """A server offers this now."""
-        due = (server, profile) not in self._lists
         self._lists[server, profile] = listing
-        if due:
-            self._tasks.start_soon(self._write, self._write_list(server, profile))
+        if (server, profile) not in self._writing:
+            self._writing.add((server, profile))
+            self._tasks.start_soon(self._write_lists, server, profile)
 
     def trait(self, server: str, trait: str, value: object) -> None:
         """Something was learned about a server."""
@@ -91,9 +92,19 @@ class Keeping:
         """A call is over."""
         self._store.journal.note(call)
 
+    async def finish(self) -> None:
+        """Write what waits: the house leaves."""
+        for server, profile in list(self._lists):
+            await self._write(self._write_list(server, profile))
+
+    async def _write_lists(self, server: str, profile: str) -> None:
+        """Write a list at once, and what it has become a while later: one that changes all the time costs little."""
+        while (server, profile) in self._lists:
+            await self._write(self._write_list(server, profile))
+            await anyio.sleep(SETTLE)
+        self._writing.discard((server, profile))
+
     async def _write_list(self, server: str, profile: str) -> None:
-        """Write the list of a moment later: a server that changes it all the time costs one row a while."""
-        await anyio.sleep(SETTLE)
         listing = self._lists.pop((server, profile))
         if spec := self._roster.specs.get(server):
             await self._store.catalogues.put(
